@@ -1,0 +1,237 @@
+"""`logad fit` and `logad detect`: a file or a pipe in, a model or verdicts out, no lake and no services."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from logad_pipeline.cli.console import ExitCode, plain_errors, progress_bar, say
+
+if TYPE_CHECKING:
+    from logad_pipeline.detectors.ensemble import AnomalyDetector
+    from logad_pipeline.streams import LineAccount, ReadSpec, WindowVerdict
+    from logad_pipeline.windows import WindowSpec
+
+FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the names."
+YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
+GROUP_HELP = "Cut windows within: none, host, program, process, or a regular expression with one group."
+
+
+def fit(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Normal logs, plain or .gz/.xz/.zst; - is stdin.")],
+    model: Annotated[Path, typer.Option(help="Folder to write the model to.")],
+    window_type: Annotated[str, typer.Option(help="fixed, sliding or session.")] = "fixed",
+    window_size: Annotated[int, typer.Option(help="Lines a window.")] = 10,
+    stride: Annotated[int, typer.Option(help="Lines between starts of sliding windows.")] = 1,
+    group_by: Annotated[str, typer.Option(help=GROUP_HELP)] = "none",
+    seed: Annotated[int, typer.Option(help="Of weights, sampling and masks.")] = 0,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop training after so many minutes.")] = None,
+    max_steps: Annotated[int, typer.Option(help="Stop training after so many steps.")] = 1200,
+    base_model: Annotated[str, typer.Option(help="Hub name, local checkpoint folder, or random.")] = "prajjwal1/bert-mini",
+    false_alarm_rate: Annotated[float, typer.Option(help="Share of normal windows that may raise an alarm.")] = 0.01,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    log_format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "auto",
+    year: Annotated[int | None, typer.Option(help=YEAR_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the model's card as JSON.")] = False,
+) -> None:
+    """Learn from normal logs, without labels, and write a model folder."""
+    with plain_errors():
+        from logad_pipeline.detectors.calibration import ScoreScale
+        from logad_pipeline.detectors.encoder import EncoderSpec
+        from logad_pipeline.detectors.fitting import FitSpec
+        from logad_pipeline.detectors.training import TrainingSpec
+        from logad_pipeline.streams import ReadSpec, fit_files
+        from logad_pipeline.windows import WindowSpec
+
+        if model.exists() and (not model.is_dir() or (any(model.iterdir()) and not (model / "model.json").is_file())):
+            raise FileExistsError(f"{model} exists and is no model folder; give another --model")
+        window_spec = WindowSpec(window_type, window_size, stride, group_by)  # type: ignore[arg-type]
+        spec = FitSpec(
+            encoder=EncoderSpec(base_model=base_model),
+            training=TrainingSpec(max_steps=max_steps, max_minutes=max_minutes, seed=seed),
+            scale=ScoreScale(false_alarm_rate),
+            device=device,
+        )
+        with progress_bar() as progress:
+            fitted, account = fit_files(files, window_spec, spec, ReadSpec(log_format, year), progress)
+        fitted.card["logs"]["sources"] = files
+        fitted.save(model)
+        _print_card(fitted, account, model, as_json)
+
+
+def _print_card(model: AnomalyDetector, account: LineAccount, folder: Path, as_json: bool) -> None:
+    if as_json:
+        card = {"model": str(folder), "version": model.version, "window_spec": model.window_spec.to_dict(),
+                "mask_version": model.mask_version, **model.card}  # fmt: skip
+        print(json.dumps(card, indent=1))
+        return
+    card, spec = model.card, model.window_spec
+    windows, training, encoder = card["windows"], card["training"], card["encoder"]
+    grouped = "" if spec.group_by == "none" else f" within {spec.group_by}"
+    print(f"model      {folder} (version {model.version})")
+    print(f"encoder    {encoder['source']}: {encoder['detail']}")
+    print(f"           {encoder['layers']} layers, {encoder['hidden']} hidden, {encoder['parameters'] / 1e6:.1f} M "
+          f"parameters, vocabulary of {encoder['vocabulary']}")  # fmt: skip
+    print(f"logs       {account.lines} lines, {account.records} records, {card['unique_lines']} distinct after masks "
+          f"(version {model.mask_version}), {sum(account.rejected.values())} lines rejected")  # fmt: skip
+    size = "" if spec.window_type == "session" else f" of {spec.size}"
+    print(f"windows    {spec.window_type}{size}{grouped}: {windows['train']} to learn from "
+          f"({windows['unique_train']} distinct), {windows['choose']} to choose when to stop, "
+          f"{windows['calibrate']} later ones to calibrate")  # fmt: skip
+    print(f"training   {training['steps_taken']} steps on {training['device']}, stopped by {training['stopped_by']}, "
+          f"weights of step {training['best_step']}, seed {training['seed']}; {card['fit_seconds']:.0f} s in all")
+    print(f"promise    a score of 0.5 and above for {model.scale.false_alarm_rate:.2%} of normal windows")
+
+
+def detect(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…|-", help="Logs to judge; - is stdin.")],
+    model: Annotated[str, typer.Option(help="Model folder, or models:/NAME@ALIAS in the registry.")],
+    window_type: Annotated[str | None, typer.Option(help="Instead of the model's.")] = None,
+    window_size: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
+    group_by: Annotated[str | None, typer.Option(help="Instead of the model's. " + GROUP_HELP)] = None,
+    top: Annotated[int, typer.Option(help="Windows to list for people.", min=1)] = 10,
+    log_format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "auto",
+    year: Annotated[int | None, typer.Option(help=YEAR_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a window, in stream order.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write here instead of stdout; appears only when whole.")] = None,
+    fail_on_anomaly: Annotated[bool, typer.Option(help="Exit with 1 if any window is anomalous.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Judge the windows of a log with a fitted model."""
+    with plain_errors():
+        from logad_pipeline.registry.fetch import load_model
+        from logad_pipeline.streams import FileScorer, ReadSpec
+
+        _check_readable(files)
+        loaded = load_model(model, device)
+        overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
+        spec = _override(loaded.window_spec, overrides)
+        scorer = FileScorer(loaded, spec, ReadSpec(log_format, year))
+        with _output(output) as out:
+            counts = _write(scorer, files, out, top, as_json)
+        rejected = sum(scorer.reader.account.rejected.values())
+        say(f"{counts['windows']} windows of {scorer.reader.account.lines} lines, {counts['anomalies']} anomalous"
+            + (f"; {rejected} lines were no log lines" if rejected else ""))  # fmt: skip
+        if fail_on_anomaly and counts["anomalies"]:
+            raise typer.Exit(int(ExitCode.ANOMALIES_FOUND))
+
+
+def _check_readable(files: list[str]) -> None:
+    """Fail on a missing file before the model is loaded, not after minutes of scoring."""
+    from logad_pipeline.logs.reader import open_log
+
+    for file in files:
+        if file != "-":
+            open_log(file).close()
+
+
+def _override(spec: WindowSpec, overrides: dict[str, Any]) -> WindowSpec:
+    from logad_pipeline.windows import WindowSpec
+
+    given = {name: value for name, value in overrides.items() if value is not None}
+    merged = spec.to_dict() | given
+    if "stride" not in given:
+        merged["stride"] = min(merged["stride"], merged["size"])
+    return WindowSpec(**merged)
+
+
+def _write(scorer: Any, files: list[str], out: IO[str], top: int, as_json: bool) -> dict[str, int]:
+    import heapq
+
+    counts = {"windows": 0, "anomalies": 0}
+    worst: list[tuple[float, int, WindowVerdict]] = []
+    for verdict in (verdict for file in files for verdict in scorer.score(file)):
+        counts["windows"] += 1
+        counts["anomalies"] += verdict.is_anomaly
+        if as_json:
+            out.write(json.dumps(as_row(verdict, scorer.model.version)) + "\n")
+        else:
+            heapq.heappush(worst, (verdict.score, -counts["windows"], verdict))
+            if len(worst) > top:
+                heapq.heappop(worst)
+    if not as_json:
+        for _, _, verdict in sorted(worst, key=lambda item: item[:2], reverse=True):
+            out.write(_for_people(verdict, scorer.reader.index) + "\n")
+    return counts
+
+
+def as_row(verdict: WindowVerdict, model_version: str) -> dict[str, Any]:
+    """One window as the object that ``detect --json`` writes."""
+    lines = verdict.window.lines
+    return {
+        "source": verdict.window.source,
+        "group": verdict.window.group,
+        "lines": lines,
+        "first_line": lines[0],
+        "last_line": lines[-1],
+        "score": verdict.score,
+        "risk": verdict.risk,
+        "is_anomaly": bool(verdict.is_anomaly),
+        "detectors": verdict.detectors,
+        "model_version": model_version,
+    }
+
+
+def _for_people(verdict: WindowVerdict, index: Any) -> str:
+    lines = verdict.window.lines
+    group = f" {_harmless(verdict.window.group)}" if verdict.window.group else ""
+    channels = ", ".join(f"{name} {value:.2f}" for name, value in verdict.detectors.items())
+    mark = "!" if verdict.is_anomaly else " "
+    return (f"{mark} {verdict.score:.3f} {verdict.risk:<6} {verdict.window.source}:{lines[0]}-{lines[-1]}{group}"
+            f"  ({channels})")  # fmt: skip
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+@contextmanager
+def _output(file: Path | None) -> Iterator[IO[str]]:
+    if file is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{file}: not a file in a folder that exists; give another --output")
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            yield stream
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def formats() -> None:
+    """List the log formats that are read."""
+    from logad_pipeline.logs.formats import FORMATS
+
+    for entry in FORMATS:
+        print(f"{entry.name:<16} {entry.description}")
+
+
+def score_lines(lines: list[str], model: str, window_type: str | None, size: int | None) -> dict[str, Any]:
+    """Judge a few lines given on the command line, as one source; used by ``ai_detect_cli.py``.
+
+    The sequence's score is that of its worst window.
+    """
+    from logad_pipeline.registry.fetch import load_model
+    from logad_pipeline.streams import FileScorer
+
+    loaded = load_model(model)
+    scorer = FileScorer(loaded, _override(loaded.window_spec, {"window_type": window_type, "size": size}))
+    text = "".join(line.replace("\n", " ") + "\n" for line in lines)
+    stream = BytesIO(text.encode("utf-8", "surrogateescape"))
+    rows = [as_row(verdict, loaded.version) for verdict in scorer.score("arguments", stream)]
+    worst = max(rows, key=lambda row: row["score"])
+    windows = [{key: row[key] for key in ("lines", "score", "risk", "is_anomaly", "detectors")} for row in rows]
+    return {key: worst[key] for key in ("score", "is_anomaly", "risk", "model_version")} | {"windows": windows}

@@ -1,0 +1,77 @@
+"""What every detector is, and what the encoder hands to them.
+
+Belongs here: the two-method contract and the encoded form of windows that detectors share, so that the
+model reads each window once however many detectors look at it. No detector and no model lives here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from logad_pipeline.windows import WindowSet
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EncodedWindows:
+    """Windows as the encoder sees them.
+
+    Attributes:
+        windows: the ``n`` windows.
+        cls: float32 ``[n, hidden]``, the [CLS] embedding.
+        mean: float32 ``[n, hidden]``, the mean embedding of the tokens of the lines.
+        line_surprise: float32 ``[total lines]``, aligned with ``windows.line_ids``: mean negative
+            log-likelihood a token, in nats, of the line when it is hidden and its neighbours are not.
+    """
+
+    windows: WindowSet
+    cls: Float32Array
+    mean: Float32Array
+    line_surprise: Float32Array
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def take(self, indices: npt.ArrayLike, counts: npt.NDArray[np.int64] | None = None) -> EncodedWindows:
+        """The encoded windows at ``indices``; ``counts`` replaces how often each was seen."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        starts = self.windows.offsets
+        parts = [self.line_surprise[starts[i] : starts[i + 1]] for i in chosen]
+        lines = np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+        return EncodedWindows(self.windows.take(chosen, counts), self.cls[chosen], self.mean[chosen], lines)
+
+
+class Detector(ABC):
+    """One way of telling how unlike the normal windows a window is.
+
+    A detector learns from normal windows alone and gives each window one number, higher for stranger.
+    Its scale is its own: :mod:`~logad_pipeline.detectors.calibration` makes scales comparable.
+    Adding a detector is adding one file with a subclass and one line in ``ensemble.DETECTORS``.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, encoded: EncodedWindows) -> None:
+        """Learn what is normal; ``encoded.windows.counts`` weighs the windows."""
+
+    @abstractmethod
+    def score(self, encoded: EncodedWindows) -> FloatArray:
+        """Return float64 ``[n]``, finite, higher for stranger."""
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write safetensors and JSON files into ``directory``, which exists."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what :meth:`save` wrote."""

@@ -1,0 +1,181 @@
+"""Scores -> p-values -> [0, 1]: what a number of a detector means.
+
+Belongs here: the empirical p-value with its extrapolated tail, the fusion of several, the map to
+[0, 1], and the risk bands. No labels come near this file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from logad_pipeline.detectors.base import FloatArray
+
+THRESHOLD: Final = 0.5
+HIGH_RISK: Final = 0.85
+_KNOTS: Final = 1024
+_TAIL_SHARE: Final = 0.05
+_TAIL_MIN: Final = 20
+
+
+@dataclass(frozen=True)
+class TailCalibration:
+    """How rare a score is among held-out normal windows, as ``log10`` of a p-value.
+
+    Within what was held out, the p-value is the share of normal windows that score as high, counted as
+    in conformal prediction (with the new window among them, so it is never 0). Beyond the highest 5 %
+    it follows a generalised Pareto tail (Pickands, 1975) fitted to them by probability-weighted moments
+    (Hosking and Wallis, 1987), with a shape in [0, 0.5]: the tail never ends, so stranger stays
+    stranger however far out.
+
+    When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
+    normal behaviour drifts the p-values are those of the old behaviour.
+
+    Attributes:
+        knots: distinct scores, ascending.
+        log10_p: their ``log10`` p-values, strictly descending.
+        tail_scale: scale of the tail beyond the last knot, ``> 0``.
+        tail_shape: its shape, ``0 <= shape <= 0.5``.
+        windows: how many windows were held out.
+    """
+
+    knots: tuple[float, ...]
+    log10_p: tuple[float, ...]
+    tail_scale: float
+    tail_shape: float
+    windows: int
+
+    @classmethod
+    def fit(cls, scores: FloatArray, counts: npt.NDArray[np.int64]) -> Self:
+        """Calibrate on held-out normal windows; ``counts`` says how often each score was seen.
+
+        Raises:
+            ValueError: if there is no window or a score is not finite.
+        """
+        if len(scores) == 0 or counts.sum() <= 0:
+            raise ValueError("no held-out windows to calibrate on; give more logs")
+        if not np.isfinite(scores).all():
+            raise ValueError("a held-out score is not finite; the model has diverged, train it again")
+        values, inverse = np.unique(scores, return_inverse=True)
+        weight = np.bincount(inverse, weights=counts.astype(np.float64)).astype(np.float64)
+        total = float(weight.sum())
+        at_least = np.cumsum(weight[::-1])[::-1]
+        p = (at_least + 1) / (total + 1)
+        wanted = max(_TAIL_SHARE * total, min(_TAIL_MIN, total / 2))
+        start = int(np.flatnonzero(at_least >= wanted)[-1])
+        scale, shape = _fit_tail(values[start:], weight[start:])
+        chosen = np.unique(np.linspace(0, start, min(_KNOTS, start + 1)).round().astype(int))
+        return cls(
+            tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total)
+        )
+
+    def log10_p_value(self, scores: FloatArray) -> FloatArray:
+        """``log10`` of the p-value of each score, ``<= 0``; strictly lower for higher scores above the
+        least held-out one."""
+        knots, log_p = np.array(self.knots), np.array(self.log10_p)
+        inside = np.interp(scores, knots, log_p, left=0.0)
+        beyond = np.maximum(scores - knots[-1], 0.0) / self.tail_scale
+        if self.tail_shape > 1e-6:
+            drop = np.log1p(self.tail_shape * beyond) / self.tail_shape
+        else:
+            drop = beyond
+        return np.asarray(np.where(scores > knots[-1], log_p[-1] - drop / math.log(10), inside))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "knots": list(self.knots),
+            "log10_p": list(self.log10_p),
+            "tail_scale": self.tail_scale,
+            "tail_shape": self.tail_shape,
+            "windows": self.windows,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_dict` gave."""
+        return cls(
+            tuple(values["knots"]), tuple(values["log10_p"]), values["tail_scale"], values["tail_shape"],
+            values["windows"],
+        )  # fmt: skip
+
+
+def _fit_tail(values: FloatArray, weight: FloatArray) -> tuple[float, float]:
+    """Scale and shape of a generalised Pareto tail beyond the first of ``values`` (ascending), weighted."""
+    share = weight / weight.sum()
+    excess = values - values[0]
+    mean = float(share @ excess)
+    if mean <= 0:
+        # The whole tail is one value, so nothing is known of its width: a hundredth of it is as good as any.
+        return 0.01 * abs(float(values[0])) + 1e-6, 0.0
+    above = 1 - (np.cumsum(share) - share / 2)
+    second = float((share * above) @ excess)
+    shape = 2 - mean / (mean - 2 * second) if mean > 2 * second else 0.5
+    shape = min(max(shape, 0.0), 0.5)
+    return mean * (1 - shape), shape
+
+
+def fuse(log10_p: Sequence[FloatArray]) -> FloatArray:
+    """One number from the p-values of several detectors: ``-log10`` of their harmonic mean (Wilson, 2019).
+
+    The least p-value carries it, so one sharp detector is not drowned by others that see nothing, and
+    the detectors may depend on one another. It is no p-value itself: calibrate it again.
+    """
+    stacked = -np.stack(log10_p) * math.log(10)
+    top = stacked.max(axis=0)
+    log_mean = top + np.log(np.exp(stacked - top).mean(axis=0))
+    return np.asarray(log_mean / math.log(10))
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """The map from p-values to [0, 1], and the words for it.
+
+    0.5 is the promised false-alarm rate, where ``is_anomaly`` turns true; 0.85 is ten times rarer; from
+    there on the score nears 1 without reaching it, so that order is kept.
+
+    Attributes:
+        false_alarm_rate: share of normal windows that may be called anomalous, ``0 < rate < 1``.
+        bands: risk words by the least score of each, ascending; the first must start at 0.
+
+    Raises:
+        ValueError: if one of them is outside its range.
+    """
+
+    false_alarm_rate: float = 0.01
+    bands: tuple[tuple[str, float], ...] = field(default=(("low", 0.0), ("medium", THRESHOLD), ("high", HIGH_RISK)))
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_alarm_rate < 1:
+            raise ValueError(f"false-alarm rate {self.false_alarm_rate} is outside 0..1; 0.01 is one in a hundred")
+        bounds = [bound for _, bound in self.bands]
+        if not bounds or bounds[0] != 0 or bounds != sorted(set(bounds)) or bounds[-1] >= 1:
+            raise ValueError(f"risk bands {self.bands} must ascend from 0 and stay below 1")
+
+    def score(self, log10_p: FloatArray) -> FloatArray:
+        """Scores in [0, 1), float64, from ``log10`` p-values."""
+        rarity = -np.asarray(log10_p, dtype=np.float64)
+        promised = -math.log10(self.false_alarm_rate)
+        beyond = np.maximum(rarity - promised - 1, 0.0)
+        low = THRESHOLD * rarity / promised
+        middle = THRESHOLD + (HIGH_RISK - THRESHOLD) * (rarity - promised)
+        high = HIGH_RISK + (1 - HIGH_RISK) * (beyond / (beyond + 3))
+        return np.asarray(np.where(rarity < promised, low, np.where(beyond > 0, high, middle)))
+
+    def risk(self, score: float) -> str:
+        """The word of the band that ``score`` falls into."""
+        return [word for word, bound in self.bands if score >= bound][-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {"false_alarm_rate": self.false_alarm_rate, "bands": [list(band) for band in self.bands]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_dict` gave."""
+        return cls(values["false_alarm_rate"], tuple((word, bound) for word, bound in values["bands"]))

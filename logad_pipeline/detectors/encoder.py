@@ -1,0 +1,401 @@
+"""BERT-mini over windows: where its weights come from, how windows become tokens, and what it says of them.
+
+Belongs here: loading, segmenting, and the forward passes (surprise and embeddings). Training is in
+``training``, what is made of the numbers is in the detectors.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from logad_pipeline.detectors import vocabulary
+from logad_pipeline.detectors.base import EncodedWindows, Float32Array
+from logad_pipeline.detectors.masking import Segment, pad, scoring_masks
+from logad_pipeline.windows import WindowSet
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import BertForMaskedLM
+
+log = logging.getLogger(__name__)
+
+BERT_MINI: Final = "prajjwal1/bert-mini"
+RANDOM: Final = "random"
+NO_DROPOUT: Final[dict[str, Any]] = {
+    "attention_probs_dropout_prob": 0.0,
+    "hidden_dropout_prob": 0.0,
+    "attn_implementation": "eager",
+}
+"""A training of minutes underfits, so dropout only costs; in attention it made a CPU step eight times slower."""
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """Where the encoder's first weights and vocabulary came from; it travels with the model.
+
+    Attributes:
+        kind: ``hub`` (downloaded or from its cache), ``local`` (a folder), or ``random`` (BERT-mini's
+            architecture, random weights, a vocabulary trained on the logs).
+        name: the hub name or folder asked for.
+        detail: one sentence for people: what was used, and why not what was asked for.
+    """
+
+    kind: Literal["hub", "local", "random"]
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """Size and vocabulary of the encoder.
+
+    Attributes:
+        base_model: a hub name, a local folder, or ``random``.
+        vocab_size: entries of the vocabulary trained on the logs, for random weights only.
+        max_line_tokens: tokens kept of one line.
+        max_tokens: tokens the model reads at once, at most 512; a longer window is read in segments.
+    """
+
+    base_model: str = BERT_MINI
+    vocab_size: int = 2000
+    max_line_tokens: int = 40
+    max_tokens: int = 512
+
+
+def pick_device(device: str = "auto") -> str:
+    """``cuda`` where there is one and ``auto`` is asked, else what is asked."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+class BertEncoder:
+    """BERT-mini (4 layers, 256 hidden, 4 heads, about 11 M parameters with its own vocabulary).
+
+    Make one with :meth:`create` (new) or :meth:`load` (saved). Before training its surprise says
+    nothing about logs, whichever weights it starts from.
+    """
+
+    def __init__(
+        self, model: BertForMaskedLM, tokenizer: Tokenizer, spec: EncoderSpec, source: EncoderSource, device: str
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self.source = source
+        self.device = device
+        self.special = vocabulary.special_ids(tokenizer)
+        self._line_tokens: dict[str, npt.NDArray[np.int64]] = {}
+
+    @classmethod
+    def create(cls, texts: Sequence[str], spec: EncoderSpec, seed: int, device: str = "auto") -> Self:
+        """A new encoder from the hub, a folder, or random weights, in the order that ``spec`` asks.
+
+        Args:
+            texts: unique normalised lines; the vocabulary is trained on them if the weights are random.
+            spec: what to make.
+            seed: of the random weights.
+            device: ``auto``, ``cpu`` or ``cuda``.
+
+        Raises:
+            FileNotFoundError: if ``spec.base_model`` is a path that does not hold a checkpoint.
+        """
+        import torch
+
+        torch.manual_seed(seed)
+        if spec.base_model == RANDOM:
+            return cls._random(texts, spec, "random weights, as asked", device)
+        if _is_path(spec.base_model):
+            return cls._from_folder(Path(spec.base_model).expanduser(), spec, "local", spec.base_model, device)
+        try:
+            folder = _fetch(spec.base_model)
+        except OSError as error:
+            reason = f"{spec.base_model} could not be had ({type(error).__name__})"
+            log.warning("%s: using the same architecture with random weights and a vocabulary from the logs", reason)
+            return cls._random(texts, spec, f"{reason}, so random weights and a vocabulary from the logs", device)
+        return cls._from_folder(folder, spec, "hub", spec.base_model, device)
+
+    @classmethod
+    def _random(cls, texts: Sequence[str], spec: EncoderSpec, detail: str, device: str) -> Self:
+        from transformers import BertConfig, BertForMaskedLM
+
+        tokenizer = vocabulary.train_wordpiece(texts, spec.vocab_size)
+        config = BertConfig(
+            vocab_size=tokenizer.get_vocab_size(), hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
+            intermediate_size=1024, max_position_embeddings=512, pad_token_id=0, **NO_DROPOUT,
+        )  # fmt: skip
+        source = EncoderSource("random", spec.base_model, detail)
+        return cls(BertForMaskedLM(config), tokenizer, spec, source, pick_device(device))
+
+    @classmethod
+    def _from_folder(
+        cls, folder: Path, spec: EncoderSpec, kind: Literal["hub", "local"], name: str, device: str
+    ) -> Self:
+        model, unused = _read_checkpoint(folder)
+        tokenizer = vocabulary.read_wordpiece(folder)
+        if tokenizer.get_vocab_size() > model.config.vocab_size:
+            raise ValueError(
+                f"{folder}: the vocabulary has {tokenizer.get_vocab_size()} entries, the model only "
+                f"{model.config.vocab_size}; they do not belong together"
+            )
+        detail = f"weights and vocabulary of {name}" + (f"; newly initialised: {unused}" if unused else "")
+        log.info("encoder: %s", detail)
+        limit = min(spec.max_tokens, int(model.config.max_position_embeddings))
+        source = EncoderSource(kind, name, detail)
+        return cls(model, tokenizer, replace(spec, max_tokens=limit), source, pick_device(device))
+
+    def save(self, directory: Path) -> None:
+        """Write the encoder in the layout that transformers reads: safetensors, config and vocabulary."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(directory)
+        self.tokenizer.save(str(directory / "tokenizer.json"))
+        words = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        (directory / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")
+        meta = {"spec": asdict(self.spec), "source": asdict(self.source)}
+        (directory / "encoder.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: Path, device: str = "auto") -> Self:
+        """Read what :meth:`save` wrote."""
+        meta = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
+        model, _ = _read_checkpoint(directory)
+        tokenizer = vocabulary.read_wordpiece(directory)
+        spec, source = EncoderSpec(**meta["spec"]), EncoderSource(**meta["source"])
+        return cls(model, tokenizer, spec, source, pick_device(device))
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the embeddings."""
+        return int(self.model.config.hidden_size)
+
+    def describe(self) -> dict[str, Any]:
+        """What a person wants to know of the encoder, as JSON-ready values."""
+        config = self.model.config
+        return {
+            "source": self.source.kind,
+            "base_model": self.source.name,
+            "detail": self.source.detail,
+            "layers": config.num_hidden_layers,
+            "hidden": config.hidden_size,
+            "heads": config.num_attention_heads,
+            "vocabulary": config.vocab_size,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+        }
+
+    def segments(self, windows: WindowSet) -> list[Segment]:
+        """The windows as token ids; one longer than ``max_tokens`` comes as several segments."""
+        self._tokenise(windows)
+        out: list[Segment] = []
+        for index in range(len(windows)):
+            start = int(windows.offsets[index])
+            tokens = [self._line_tokens[windows.texts[i]] for i in windows.lines(index)]
+            out.extend(self._cut(index, start, tokens))
+        return out
+
+    def _tokenise(self, windows: WindowSet) -> None:
+        used = {windows.texts[i] for i in np.unique(windows.line_ids)}
+        new = sorted(used - self._line_tokens.keys())
+        if len(self._line_tokens) + len(new) > 500_000:
+            self._line_tokens, new = {}, sorted(used)
+        limit = min(self.spec.max_line_tokens, self.spec.max_tokens - 2)
+        for text, ids in zip(new, vocabulary.tokenise(self.tokenizer, new, limit), strict=True):
+            self._line_tokens[text] = ids
+
+    def _cut(self, index: int, start: int, tokens: list[npt.NDArray[np.int64]]) -> Iterator[Segment]:
+        sep = np.array([self.special.sep])
+        first = 0
+        while first < len(tokens):
+            ids, line_of = [np.array([self.special.cls])], [np.array([-1])]
+            room, last = self.spec.max_tokens - 1, first
+            while last < len(tokens) and len(tokens[last]) + 1 <= room:
+                ids += [tokens[last], sep]
+                line_of += [np.full(len(tokens[last]), last - first), np.array([-1])]
+                room -= len(tokens[last]) + 1
+                last += 1
+            yield Segment(index, start + first, np.concatenate(ids), np.concatenate(line_of))
+            first = last
+
+    def encode(self, windows: WindowSet, progress: Progress | None = None, tokens_a_batch: int = 4096) -> EncodedWindows:
+        """Surprise of every line and the embeddings of every window.
+
+        Each segment is read once whole, for the embeddings, and once a complementary mask, for the
+        surprise. A window of several segments has the mean of their embeddings.
+
+        Args:
+            windows: what to read; read unique ones.
+            progress: called with (segment passes done, total).
+            tokens_a_batch: padded tokens in one forward pass; bounds the memory.
+        """
+        segments = self.segments(windows)
+        jobs: list[tuple[int, npt.NDArray[np.bool_] | None]] = []
+        for number, segment in enumerate(segments):
+            jobs.append((number, None))
+            jobs.extend((number, mask) for mask in scoring_masks(segment))
+        # Equal lengths together waste the least padding; ties keep the order, so batches are reproducible.
+        jobs.sort(key=lambda job: len(segments[job[0]].ids))
+        sums = _Sums(windows, self.hidden_size)
+        done = 0
+        for batch in _batches(jobs, segments, tokens_a_batch):
+            self._forward(batch, segments, sums)
+            done += len(batch)
+            if progress:
+                progress(done, len(jobs))
+        return sums.finish()
+
+    def _forward(
+        self, batch: list[tuple[int, npt.NDArray[np.bool_] | None]], segments: list[Segment], sums: _Sums
+    ) -> None:
+        import torch
+
+        rows = []
+        for number, mask in batch:
+            ids = segments[number].ids
+            rows.append(ids if mask is None else np.where(mask, self.special.mask, ids))
+        inputs = torch.from_numpy(pad(rows, self.special.pad)).to(self.device)
+        attention = torch.from_numpy(pad([np.ones(len(r), dtype=np.int64) for r in rows], 0)).to(self.device)
+        with torch.inference_mode():
+            hidden = self.model.bert(input_ids=inputs, attention_mask=attention).last_hidden_state
+            self._take_embeddings(batch, segments, hidden, sums)
+            self._take_surprise(batch, segments, hidden, sums)
+
+    def _take_embeddings(
+        self,
+        batch: list[tuple[int, npt.NDArray[np.bool_] | None]],
+        segments: list[Segment],
+        hidden: torch.Tensor,
+        sums: _Sums,
+    ) -> None:
+        for row, (number, mask) in enumerate(batch):
+            if mask is None:
+                segment = segments[number]
+                states = hidden[row, : len(segment.ids)].float().cpu().numpy()
+                sums.add_embedding(segment, states[0], states[segment.line_of >= 0])
+
+    def _take_surprise(
+        self,
+        batch: list[tuple[int, npt.NDArray[np.bool_] | None]],
+        segments: list[Segment],
+        hidden: torch.Tensor,
+        sums: _Sums,
+    ) -> None:
+        import torch
+
+        where = [(row, np.flatnonzero(mask)) for row, (_, mask) in enumerate(batch) if mask is not None]
+        if not where:
+            return
+        rows = np.concatenate([np.full(len(columns), row) for row, columns in where])
+        columns = np.concatenate([columns for _, columns in where])
+        truth = np.concatenate([segments[batch[row][0]].ids[columns] for row, columns in where])
+        logits = self.model.cls(hidden[torch.from_numpy(rows), torch.from_numpy(columns)]).float()
+        picked = torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth).to(self.device), reduction="none")
+        nll = picked.cpu().numpy()
+        start = 0
+        for row, cols in where:
+            sums.add_surprise(segments[batch[row][0]], cols, nll[start : start + len(cols)])
+            start += len(cols)
+
+
+class _Sums:
+    """Gathers what the forward passes give, window by window and line by line."""
+
+    def __init__(self, windows: WindowSet, hidden: int) -> None:
+        self._windows = windows
+        self._cls = np.zeros((len(windows), hidden), dtype=np.float64)
+        self._segments = np.zeros(len(windows))
+        self._mean = np.zeros((len(windows), hidden), dtype=np.float64)
+        self._tokens = np.zeros(len(windows))
+        self._nll = np.zeros(len(windows.line_ids))
+        self._hidden_tokens = np.zeros(len(windows.line_ids))
+
+    def add_embedding(self, segment: Segment, cls: Float32Array, words: Float32Array) -> None:
+        self._cls[segment.window] += cls
+        self._segments[segment.window] += 1
+        self._mean[segment.window] += words.sum(axis=0)
+        self._tokens[segment.window] += len(words)
+
+    def add_surprise(self, segment: Segment, columns: npt.NDArray[np.int64], nll: Float32Array) -> None:
+        lines = segment.first_line + segment.line_of[columns]
+        np.add.at(self._nll, lines, nll)
+        np.add.at(self._hidden_tokens, lines, 1.0)
+
+    def finish(self) -> EncodedWindows:
+        cls = self._cls / np.maximum(self._segments, 1)[:, None]
+        mean = self._mean / np.maximum(self._tokens, 1)[:, None]
+        surprise = self._nll / np.maximum(self._hidden_tokens, 1)
+        return EncodedWindows(
+            self._windows, cls.astype(np.float32), mean.astype(np.float32), surprise.astype(np.float32)
+        )
+
+
+def _batches(
+    jobs: list[tuple[int, npt.NDArray[np.bool_] | None]], segments: list[Segment], tokens_a_batch: int
+) -> Iterator[list[tuple[int, npt.NDArray[np.bool_] | None]]]:
+    batch: list[tuple[int, npt.NDArray[np.bool_] | None]] = []
+    for job in jobs:
+        if batch and (len(batch) + 1) * len(segments[job[0]].ids) > tokens_a_batch:
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
+
+
+def _is_path(name: str) -> bool:
+    return Path(name).expanduser().exists() or name.startswith((".", "/", "~"))
+
+
+def _fetch(name: str) -> Path:
+    """The folder of a hub checkpoint, from the cache if it is there, else downloaded.
+
+    Raises:
+        OSError: if it is neither cached nor reachable.
+    """
+    # Without a network the hub's client would retry for minutes; a person waits for this.
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "4")
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
+    from huggingface_hub import snapshot_download
+
+    wanted = ["config.json", "vocab.txt", "tokenizer.json", "model.safetensors"]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=wanted))
+        if not (folder / "model.safetensors").is_file():
+            folder = Path(snapshot_download(name, allow_patterns=[*wanted, "pytorch_model.bin"]))
+    except OSError:
+        raise
+    except Exception as error:  # the client raises its transport's own errors, which share no base but this
+        raise OSError(str(error)) from error
+    return folder
+
+
+def _read_checkpoint(folder: Path) -> tuple[BertForMaskedLM, str]:
+    """The model of a folder, and the names of weights the checkpoint lacked.
+
+    An older checkpoint's ``pytorch_model.bin`` goes through torch's weights-only reader, which can build
+    tensors and nothing else; what this project writes is safetensors.
+    """
+    from transformers import BertForMaskedLM
+
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder}: no config.json; a checkpoint folder holds config.json, the weights and vocab.txt"
+        )
+    if not any((folder / name).is_file() for name in ("model.safetensors", "pytorch_model.bin")):
+        raise FileNotFoundError(f"{folder}: neither model.safetensors nor pytorch_model.bin; no weights to load")
+    model, info = BertForMaskedLM.from_pretrained(
+        folder, local_files_only=True, output_loading_info=True, weights_only=True, **NO_DROPOUT
+    )
+    return model, ", ".join(sorted(info["missing_keys"]))

@@ -1,0 +1,205 @@
+"""`AnomalyDetector`: the encoder, its detectors and the calibration, saved and loaded as one.
+
+Belongs here: putting the parts together, scoring, and the model's folder. How it is fitted is in
+``fitting``; what stands in the registry is ``registry``'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
+from logad_pipeline.detectors.calibration import THRESHOLD, ScoreScale, TailCalibration, fuse
+from logad_pipeline.detectors.distance import EmbeddingDistance
+from logad_pipeline.detectors.encoder import BertEncoder, Progress
+from logad_pipeline.detectors.surprise import Surprise
+from logad_pipeline.detectors.training import TrainingHistory
+from logad_pipeline.detectors.worst_line import WorstLine
+from logad_pipeline.windows import WindowSet, WindowSpec
+
+DETECTORS: Final[dict[str, type[Detector]]] = {
+    detector.name: detector for detector in (Surprise, WorstLine, EmbeddingDistance)
+}
+FUSION: Final = "fusion"
+_FORMAT: Final = 1
+
+
+class ModelNotFound(Exception):
+    """There is no model where one was looked for, or what is there is no model of ours."""
+
+
+@dataclass(frozen=True)
+class ScoredWindows:
+    """What the ensemble says of ``n`` windows.
+
+    Attributes:
+        score: float64 ``[n]`` in [0, 1); 0.5 and above is an anomaly.
+        log10_p: float64 ``[n]``, the calibrated ``log10`` p-value behind it.
+        detectors: each detector's own calibrated score, float64 ``[n]`` in [0, 1).
+        encoded: what the encoder saw: embeddings and the surprise of each line.
+    """
+
+    score: FloatArray
+    log10_p: FloatArray
+    detectors: Mapping[str, FloatArray]
+    encoded: EncodedWindows
+
+    @property
+    def is_anomaly(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """bool ``[n]``."""
+        return np.asarray(self.score >= THRESHOLD)
+
+
+@dataclass
+class AnomalyDetector:
+    """A fitted model: give it windows, it gives calibrated scores.
+
+    Attributes:
+        encoder: BERT-mini, trained on normal windows.
+        detectors: the fitted detectors by name.
+        calibrations: their p-values, and under ``fusion`` that of the fused score.
+        scale: from p-values to [0, 1].
+        window_spec: how its windows were cut; score windows cut alike.
+        mask_version: version of the masks its lines were normalised with.
+        card: JSON-ready facts of the fit, for people: counts, losses, times, what was used.
+        history: the training's losses.
+        version: hash of the content (``""`` before the first save).
+    """
+
+    encoder: BertEncoder
+    detectors: dict[str, Detector]
+    calibrations: dict[str, TailCalibration]
+    scale: ScoreScale
+    window_spec: WindowSpec
+    mask_version: str
+    card: dict[str, Any] = field(default_factory=dict)
+    history: TrainingHistory = field(default_factory=TrainingHistory)
+    version: str = ""
+
+    def score(self, windows: WindowSet, progress: Progress | None = None) -> ScoredWindows:
+        """Score windows; pass unique ones, some thousands at a time, and spread the result yourself."""
+        return self.score_encoded(self.encoder.encode(windows, progress))
+
+    def score_encoded(self, encoded: EncodedWindows) -> ScoredWindows:
+        """Score windows that the encoder has already read."""
+        if not len(encoded):
+            none = np.zeros(0)
+            return ScoredWindows(none, none, {name: none for name in self.detectors}, encoded)
+        log_p = {
+            name: self.calibrations[name].log10_p_value(detector.score(encoded))
+            for name, detector in self.detectors.items()
+        }
+        fused = self.calibrations[FUSION].log10_p_value(fuse(list(log_p.values())))
+        channels = {name: self.scale.score(values) for name, values in log_p.items()}
+        return ScoredWindows(self.scale.score(fused), fused, channels, encoded)
+
+    def save(self, directory: Path) -> str:
+        """Write the model into ``directory`` (new, or one of ours to be replaced); return its version.
+
+        Everything is written beside it first and moved in one step, so there is never half a model.
+
+        Raises:
+            FileExistsError: if ``directory`` holds something that is no model.
+        """
+        directory = directory.absolute()
+        if directory.exists() and any(directory.iterdir()) and not (directory / "model.json").is_file():
+            raise FileExistsError(f"{directory} is not empty and holds no model; give another folder")
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        try:
+            self._write(partial)
+            partial.chmod(0o755)
+            if directory.exists():
+                shutil.rmtree(directory)
+            partial.rename(directory)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return self.version
+
+    def _write(self, directory: Path) -> None:
+        self.encoder.save(directory / "encoder")
+        for name, detector in self.detectors.items():
+            (directory / "detectors" / name).mkdir(parents=True)
+            detector.save(directory / "detectors" / name)
+        calibrations = {name: calibration.to_dict() for name, calibration in self.calibrations.items()}
+        _write_json(directory / "calibration.json", calibrations)
+        _write_json(directory / "history.json", asdict(self.history))
+        self.version = _content_hash(directory)
+        model = {
+            "format": _FORMAT,
+            "version": self.version,
+            "detectors": list(self.detectors),
+            "scale": self.scale.to_dict(),
+            "window_spec": self.window_spec.to_dict(),
+            "mask_version": self.mask_version,
+            "card": self.card,
+        }
+        _write_json(directory / "model.json", model)
+
+    @classmethod
+    def load(cls, directory: Path, device: str = "auto") -> Self:
+        """Read a model folder.
+
+        Raises:
+            ModelNotFound: if there is none, or it was written by a newer release.
+        """
+        model = read_model_json(directory)
+        unknown = [name for name in model["detectors"] if name not in DETECTORS]
+        if unknown:
+            raise ModelNotFound(f"{directory}: detectors {unknown} are not known here; upgrade, or fit it again")
+        calibrations = json.loads((directory / "calibration.json").read_text(encoding="utf-8"))
+        history = json.loads((directory / "history.json").read_text(encoding="utf-8"))
+        return cls(
+            encoder=BertEncoder.load(directory / "encoder", device),
+            detectors={n: DETECTORS[n].load(directory / "detectors" / n) for n in model["detectors"]},
+            calibrations={name: TailCalibration.from_dict(values) for name, values in calibrations.items()},
+            scale=ScoreScale.from_dict(model["scale"]),
+            window_spec=WindowSpec(**model["window_spec"]),
+            mask_version=model["mask_version"],
+            card=model["card"],
+            history=TrainingHistory(**history),
+            version=model["version"],
+        )
+
+
+def read_model_json(directory: Path) -> dict[str, Any]:
+    """The description of a model folder, without loading the model.
+
+    Raises:
+        ModelNotFound: if there is none, or it was written by a newer release.
+    """
+    file = directory / "model.json"
+    if not file.is_file():
+        raise ModelNotFound(f"no model at {directory}; make one with: logad fit FILE --model {directory}")
+    try:
+        model: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ModelNotFound(f"{file} is damaged ({error}); fit the model again") from error
+    if model.get("format") != _FORMAT:
+        raise ModelNotFound(f"{directory}: model format {model.get('format')}, this release reads {_FORMAT}")
+    return model
+
+
+def _write_json(file: Path, value: object) -> None:
+    file.write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+
+def _content_hash(directory: Path) -> str:
+    """First 12 hex digits of the SHA-256 over the names and bytes of all files, in order of name."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in directory.rglob("*") if path.is_file()):
+        digest.update(str(file.relative_to(directory)).encode())
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Plots and the one-file HTML report: told from finished results, nothing is scored or read here."""

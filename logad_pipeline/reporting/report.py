@@ -1,0 +1,209 @@
+"""The one-file HTML report: finished results in, a page out that opens without a network.
+
+Belongs here: the sentences and figures of the page. Not here: markup (``templates/``), plots, scoring.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+
+from logad_pipeline.evaluation.metrics import Evaluation, Interval
+from logad_pipeline.reporting import charts
+from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
+from logad_pipeline.reporting.ranking import window_views
+from logad_pipeline.reporting.text import count, label, percent, score_text, span_text, time_text
+
+__all__ = ["LineAccount", "ReportData", "ReportLine", "ReportWindow", "headline", "render_report"]
+
+_MAX_ROWS = 100
+_MAX_VALUE_CHARACTERS = 600
+
+
+def render_report(data: ReportData) -> str:
+    """The report as one HTML document, at most 5 MB, without scripts and without anything to fetch.
+
+    All text is escaped; characters that a browser or terminal would obey are shown as signs. A
+    content security policy forbids everything but the page's own style and its embedded pictures.
+
+    Args:
+        data: what to tell; parts that are ``None`` or empty are said to be missing.
+
+    Returns:
+        The page, encodable as UTF-8.
+
+    Raises:
+        ValueError: arrays that belong together differ in length, or scores lie outside [0, 1].
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("logad_pipeline.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (files("logad_pipeline.reporting") / "templates" / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    windows = window_views(data)
+    return environment.get_template("report.html.j2").render(
+        style=style,
+        style_hash=digest,
+        title=label(data.title) or "Log report",
+        span=label(data.span),
+        generated=time_text(data.generated_at),
+        headline=label(data.headline, 600) if data.headline else headline(data),
+        threshold=data.threshold,
+        high_risk=data.high_risk,
+        figures=_key_figures(data),
+        windows=windows,
+        windows_left_out=len(data.top) - len(windows),
+        heat=charts.heat(data),
+        histogram=charts.histogram(data),
+        quality_note=_quality_note(data),
+        quality_rows=_quality_rows(data.evaluation),
+        quality_charts=charts.quality(data),
+        embeddings=charts.embeddings(data),
+        training=charts.training(data),
+        alert_rate=charts.alert_rate(data),
+        day_rows=_day_rows(data),
+        promised=percent(data.promised_rate),
+        account_rows=_account_rows(data.account),
+        account_note=_account_note(data.account),
+        model_rows=_name_value_rows(data.model),
+        setting_rows=_name_value_rows(data.settings),
+    )
+
+
+def headline(data: ReportData) -> str:
+    """What happened, in one sentence: how many alerts among how many windows, the worst, where and when."""
+    if not data.windows:
+        return "No windows were scored, so there is nothing to judge."
+    worst = data.top[0] if data.top else None
+    among = f"{data.windows:,} {'window' if data.windows == 1 else 'windows'}"
+    what = f"{data.alerts:,}" if data.alerts else "None"
+    what += f" of {among} raised an alert"
+    if worst is None:
+        return f"{what}."
+    place = label(worst.group, 60) or label(worst.source, 60) or "an unnamed source"
+    when = span_text(worst.first_time, worst.last_time)
+    # A score without alerts is the highest of a quiet span; with alerts it is the worst of them.
+    which = "the worst" if data.alerts else "the highest score"
+    verb = f"scores {score_text(worst.score)}" if data.alerts else f"is {score_text(worst.score)}"
+    return f"{what}; {which} {verb}, on {place}, {when}."
+
+
+def _key_figures(data: ReportData) -> list[tuple[str, str, str]]:
+    """(name, figure, what it is measured against)."""
+    rate = data.alerts / data.windows if data.windows else None
+    found = [
+        ("windows scored", f"{data.windows:,}", ""),
+        ("alerts", f"{data.alerts:,}", f"score {data.threshold:g} or more"),
+        ("alert rate", percent(rate), f"promised {percent(data.promised_rate)}"),
+    ]
+    if len(data.scores):
+        high = int((data.scores >= data.high_risk).sum())
+        found.append(("high risk", f"{high:,}", f"score {data.high_risk:g} or more"))
+        found.append(("highest score", score_text(float(data.scores.max())), "of 1"))
+    if data.account is not None:
+        bad = data.account.quarantined
+        share = percent(bad / data.account.lines) if data.account.lines else "no lines"
+        found.append(("lines read", f"{data.account.lines:,}", f"{bad:,} in quarantine, {share}"))
+    if data.evaluation is not None and data.evaluation.roc_auc is not None:
+        interval = _interval(data.evaluation.roc_auc_interval)
+        found.append(("ROC-AUC", score_text(data.evaluation.roc_auc), interval or "chance is 0.5"))
+    return found
+
+
+def _quality_note(data: ReportData) -> str:
+    if data.labels is None and data.evaluation is None:
+        return "No labels: nothing to measure quality against."
+    if data.evaluation is None:
+        return "There are labels, but they were not evaluated."
+    units, positives = data.evaluation.units, data.evaluation.positives
+    if not units:
+        return "No labelled units: nothing to measure quality against."
+    if positives in (0, units):
+        which = "normal" if not positives else "anomalous"
+        return f"All {units:,} labelled units are {which}: how well scores rank is undefined."
+    return (
+        f"{units:,} labelled units, {positives:,} of them anomalous ({percent(positives / units)}). "
+        "The interval holds for independent units; windows that share lines make it too narrow."
+    )
+
+
+def _quality_rows(evaluation: Evaluation | None) -> list[tuple[str, str, str]]:
+    """(measure, value, interval or what it means)."""
+    if evaluation is None or not evaluation.units:
+        return []
+    at = evaluation.at_threshold
+    alerts = count(at.alerts, "alert")
+    rows = [
+        ("ROC-AUC", _value(evaluation.roc_auc), _interval(evaluation.roc_auc_interval)),
+        ("Average precision (PR-AUC)", _value(evaluation.pr_auc), _interval(evaluation.pr_auc_interval)),
+        (f"Precision at {at.threshold:g}", _value(at.precision), f"{at.hits:,} of {alerts}"),
+        (f"Recall at {at.threshold:g}", _value(at.recall), f"{at.hits:,} of {at.positives:,} anomalies"),
+        (f"F1 at {at.threshold:g}", _value(at.f1), ""),
+        (
+            f"False-alarm rate at {at.threshold:g}",
+            percent(at.false_alarm_rate),
+            f"{at.alerts - at.hits:,} of {at.units - at.positives:,} normal",
+        ),
+    ]
+    best = evaluation.best_f1_oracle
+    if best is not None:
+        why = f"at {score_text(best.threshold)}, chosen on these labels: not reached in use"
+        rows.append(("Best F1 (oracle)", _value(best.f1), why))
+    return rows
+
+
+def _value(value: float | None) -> str:
+    return "undefined" if value is None else score_text(value)
+
+
+def _interval(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f"{100 * interval.level:g} %: {score_text(interval.low)} to {score_text(interval.high)}"
+
+
+def _day_rows(data: ReportData) -> list[tuple[str, str, str, str]]:
+    days = list(data.by_day or ())[-_MAX_ROWS:]
+    return [
+        (label(str(day), 40), f"{windows:,}", f"{alerts:,}", percent(alerts / windows) if windows else "none")
+        for day, windows, alerts in days
+    ]
+
+
+def _account_rows(account: LineAccount | None) -> list[tuple[str, str, bool]]:
+    """(name, lines, whether it is a part of the row above)."""
+    if account is None:
+        return []
+    rows = [
+        ("Lines read", f"{account.lines:,}", False),
+        ("Records", f"{account.records:,}", False),
+        ("Continuation lines", f"{account.continuation_lines:,}", False),
+        ("In quarantine", f"{account.quarantined:,}", False),
+    ]
+    reasons = sorted(account.quarantine_reasons.items(), key=lambda item: (-item[1], item[0]))
+    rows += [(label(reason, 200), f"{lines:,}", True) for reason, lines in reasons[:_MAX_ROWS]]
+    return rows
+
+
+def _account_note(account: LineAccount | None) -> str:
+    if account is None:
+        return "No account of lines was kept."
+    if account.missing == 0:
+        return "Every line is accounted for."
+    lines = abs(account.missing)
+    verb = "is" if lines == 1 else "are"
+    wrong = f"{verb} missing from" if account.missing > 0 else f"{verb} too many in"
+    return f"Warning: {count(lines, 'line')} {wrong} this account."
+
+
+def _name_value_rows(values: Mapping[str, str]) -> list[tuple[str, str]]:
+    pairs: Iterable[tuple[str, str]] = list(values.items())[:_MAX_ROWS]
+    return [(label(str(name)), label(str(value), _MAX_VALUE_CHARACTERS)) for name, value in pairs]

@@ -1,0 +1,160 @@
+"""`Settings`: everything that a deployment chooses, from `logad.toml` and the LOGAD_* environment.
+
+Belongs here: names, defaults and where things lie. No code reads the environment elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+if TYPE_CHECKING:
+    from logad_pipeline.detectors.fitting import FitSpec
+    from logad_pipeline.windows import WindowSpec
+
+CONFIG_FILE: Final = "logad.toml"
+
+
+class WindowSettings(BaseModel):
+    """How days are cut; see :class:`logad_pipeline.windows.WindowSpec`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    window_type: Literal["fixed", "sliding", "session"] = "fixed"
+    size: int = Field(10, ge=1)
+    stride: int = Field(1, ge=1)
+    group_by: str = "program"
+    max_session_lines: int = Field(256, ge=1)
+
+
+class ModelSettings(BaseModel):
+    """What is trained; see :class:`logad_pipeline.detectors.fitting.FitSpec`."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    name: str = "logad"
+    base_model: str = "prajjwal1/bert-mini"
+    vocab_size: int = Field(2000, ge=100)
+    max_steps: int = Field(900, ge=1)
+    max_minutes: float | None = None
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(8e-4, gt=0)
+    false_alarm_rate: float = Field(0.01, gt=0, lt=1)
+    risk_bands: dict[str, float] = Field(default_factory=lambda: {"low": 0.0, "medium": 0.5, "high": 0.85})
+    seed: int = 0
+    device: str = "auto"
+    automatic_promotion: bool = True
+
+
+class Settings(BaseSettings):
+    """All settings. ``logad.toml`` in the working directory (or the file named by ``LOGAD_CONFIG``) is
+    read first, then the environment (``LOGAD_LAKE``, ``LOGAD_MODEL__SEED``, …) overrides it.
+
+    Every path is absolute after loading: a relative one is relative to the configuration file.
+
+    Raises:
+        pydantic.ValidationError: for a value outside its range or a name that is not known.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LOGAD_", env_nested_delimiter="__", extra="forbid")
+    config_file: ClassVar[Path] = Path(CONFIG_FILE)
+
+    lake: Path = Path("data_lake")
+    dagster_home: Path = Path("data_lake/dagster")
+    tracking_uri: str = ""
+    time_zone: str = "UTC"
+    first_day: date = date(2005, 1, 1)
+    score_at: str = "02:00"
+    windows: WindowSettings = Field(default_factory=WindowSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.config_file))
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"time zone '{name}' is not known; use a name like Europe/Berlin") from error
+        return name
+
+    @field_validator("score_at")
+    @classmethod
+    def _is_clock(cls, value: str) -> str:
+        hour, _, minute = value.partition(":")
+        if not (hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60):
+            raise ValueError(f"score_at '{value}' is no time of day; write it like 02:00")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which days begin."""
+        return ZoneInfo(self.time_zone)
+
+    def window_spec(self) -> WindowSpec:
+        """The core's form of ``windows``."""
+        from logad_pipeline.windows import WindowSpec
+
+        return WindowSpec(**self.windows.model_dump())
+
+    def fit_spec(self) -> FitSpec:
+        """The core's form of ``model``."""
+        from logad_pipeline.detectors.calibration import ScoreScale
+        from logad_pipeline.detectors.encoder import EncoderSpec
+        from logad_pipeline.detectors.fitting import FitSpec
+        from logad_pipeline.detectors.training import TrainingSpec
+
+        model = self.model
+        return FitSpec(
+            encoder=EncoderSpec(base_model=model.base_model, vocab_size=model.vocab_size),
+            training=TrainingSpec(
+                max_steps=model.max_steps,
+                batch_size=model.batch_size,
+                learning_rate=model.learning_rate,
+                max_minutes=model.max_minutes,
+                seed=model.seed,
+            ),
+            scale=ScoreScale(model.false_alarm_rate, tuple(sorted(model.risk_bands.items(), key=lambda b: b[1]))),
+            device=model.device,
+        )
+
+
+def load_settings(lake: Path | None = None) -> Settings:
+    """Read the settings and make every path absolute.
+
+    Args:
+        lake: used instead of the configured lake; what lies in the lake by default moves with it.
+    """
+    named = os.environ.get("LOGAD_CONFIG")
+    file = Path(named or CONFIG_FILE).absolute()
+    if named and not file.is_file():
+        raise FileNotFoundError(f"LOGAD_CONFIG names {file}, which does not exist; unset it or write the file")
+    Settings.config_file = file
+    settings = Settings()
+    root = lake.absolute() if lake else (file.parent / settings.lake.expanduser()).absolute()
+    chosen_home = settings.dagster_home != Settings.model_fields["dagster_home"].default
+    home = (file.parent / settings.dagster_home.expanduser()).absolute() if chosen_home else root / "dagster"
+    uri = settings.tracking_uri or f"sqlite:///{root / 'mlflow' / 'mlflow.db'}"
+    return settings.model_copy(update={"lake": root, "dagster_home": home, "tracking_uri": uri})

@@ -1,0 +1,222 @@
+"""From log files to windows in one pass, for everything that needs no lake.
+
+Belongs here: reading sources, normalising, cutting, and numbering unique windows. Fitting and scoring
+are in ``detectors``; tables are in ``lake``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from logad_pipeline.detectors.calibration import THRESHOLD
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.fitting import FitProgress, FitSpec, TooFewWindows, fit_detector
+from logad_pipeline.logs.log_tokenizer import LogTokenizer
+from logad_pipeline.logs.parser import read_records
+from logad_pipeline.logs.reader import UnreadableInput
+from logad_pipeline.logs.records import Record, Rejected
+from logad_pipeline.windows import Window, Windower, WindowIndex, WindowSpec, group_key
+
+SCORED_AT_ONCE: Final = 2048
+"""Unique windows that are scored together: bounds memory, and how long a reader waits for the first."""
+
+
+@dataclass(frozen=True)
+class ReadSpec:
+    """How sources are read: ``format`` (``auto`` or a name), ``year`` of the first line, and the zone of
+    times that name none."""
+
+    format: str = "auto"
+    year: int | None = None
+    tz: tzinfo = UTC
+
+
+@dataclass
+class LineAccount:
+    """What became of the lines of the sources read so far."""
+
+    lines: int = 0
+    records: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class LineWindow:
+    """A window of a source.
+
+    Attributes:
+        source: the file as it was named, ``-`` for standard input.
+        group: the stream within it; ``""`` where there is but one.
+        spans: 1-based (first, last) physical line of each record.
+        positions: ordinals of the records over all sources read.
+        unique: number of the unique window in the index.
+        time_us: time of the first dated record, microseconds since 1970 UTC, or ``None``.
+    """
+
+    source: str
+    group: str
+    spans: tuple[tuple[int, int], ...]
+    positions: tuple[int, ...]
+    unique: int
+    time_us: int | None
+
+    @property
+    def lines(self) -> list[int]:
+        """All physical lines, 1-based."""
+        return [line for first, last in self.spans for line in range(first, last + 1)]
+
+
+class WindowReader:
+    """Reads sources and yields their windows; equal windows share one number of :attr:`index`.
+
+    Memory holds the unfinished windows and the unique ones. ``account`` says what became of each line.
+    """
+
+    def __init__(self, spec: WindowSpec, read: ReadSpec | None = None) -> None:
+        self.spec = spec
+        self.read_spec = read or ReadSpec()
+        self.index = WindowIndex()
+        self.account = LineAccount()
+        self._key = group_key(spec.group_by)
+        self._tokenizer = LogTokenizer()
+        self._next_position = 0
+
+    def read(self, source: str, stream: BinaryIO | None = None) -> Iterator[LineWindow]:
+        """Yield the windows of one source as they are complete; ``stream`` is read in its place, if given.
+
+        Raises:
+            UnreadableInput: if it cannot be read, or holds no record at all.
+        """
+        windower = Windower(self.spec)
+        held: dict[int, tuple[int, int, int, int | None]] = {}
+        records = 0
+        for item in read_records(
+            stream or source, format=self.read_spec.format, year=self.read_spec.year, tz=self.read_spec.tz
+        ):
+            if isinstance(item, Rejected):
+                self.account.lines += 1
+                self.account.rejected[item.reason] += 1
+                continue
+            records += 1
+            position = self._take(item, held)
+            for window in windower.push([(self._key(item), position)]):
+                yield self._finish(source, window, held)
+            if len(held) > 4096 and len(held) > 4 * windower.held:
+                self._forget(held, windower)
+        for window in windower.flush():
+            yield self._finish(source, window, held)
+        if not records:
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in self.account.rejected.most_common(3))
+            raise UnreadableInput(f"{source}: no log line in it ({reasons or 'it is empty'}); nothing to do")
+
+    def _take(self, record: Record, held: dict[int, tuple[int, int, int, int | None]]) -> int:
+        self.account.lines += record.line_count
+        self.account.records += 1
+        position, self._next_position = self._next_position, self._next_position + 1
+        text = self.index.text_id(self._tokenizer.normalise(record.message))
+        held[position] = (record.first_line, record.last_line, text, record.time_us)
+        return position
+
+    def _finish(self, source: str, window: Window, held: dict[int, tuple[int, int, int, int | None]]) -> LineWindow:
+        rows = [held[position] for position in window.positions]
+        times = [row[3] for row in rows if row[3] is not None]
+        return LineWindow(
+            source,
+            window.group,
+            tuple((row[0], row[1]) for row in rows),
+            window.positions,
+            self.index.add([row[2] for row in rows]),
+            times[0] if times else None,
+        )
+
+    @staticmethod
+    def _forget(held: dict[int, tuple[int, int, int, int | None]], windower: Windower) -> None:
+        needed = windower.open_positions()
+        for position in [position for position in held if position not in needed]:
+            del held[position]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowVerdict:
+    """A window with what the model says of it; ``detectors`` and ``score`` are in [0, 1)."""
+
+    window: LineWindow
+    score: float
+    risk: str
+    is_anomaly: bool
+    detectors: dict[str, float]
+
+
+def fit_files(
+    sources: Sequence[str],
+    window_spec: WindowSpec,
+    spec: FitSpec,
+    read: ReadSpec | None = None,
+    progress: FitProgress | None = None,
+) -> tuple[AnomalyDetector, LineAccount]:
+    """Fit a model on the normal logs in ``sources``, split in time.
+
+    Windows are ordered by the time of their first record where all have one, else as they were read.
+
+    Raises:
+        UnreadableInput: if a source cannot be read.
+        TooFewWindows: if they hold too little.
+    """
+    reader = WindowReader(window_spec, read)
+    windows = [window for source in sources for window in reader.read(source)]
+    times = [window.time_us for window in windows]
+    if all(time is not None for time in times):
+        windows.sort(key=lambda window: (window.time_us or 0, window.positions))
+    else:
+        windows.sort(key=lambda window: window.positions)
+    try:
+        model = fit_detector(
+            reader.index.build(),
+            np.array([window.unique for window in windows], dtype=np.int64),
+            [window.positions for window in windows],
+            window_spec,
+            spec,
+            progress=progress,
+        )
+    except TooFewWindows as error:
+        raise TooFewWindows(f"{', '.join(sources)}: {error}") from error
+    model.card["logs"] = {"lines": reader.account.lines, "records": reader.account.records,
+                          "rejected": sum(reader.account.rejected.values())}  # fmt: skip
+    return model, reader.account
+
+
+class FileScorer:
+    """Scores the windows of sources with a fitted model, each unique window once."""
+
+    def __init__(self, model: AnomalyDetector, window_spec: WindowSpec | None = None, read: ReadSpec | None = None):
+        self.model = model
+        self.reader = WindowReader(window_spec or model.window_spec, read)
+        self._scores: list[tuple[float, dict[str, float]]] = []
+
+    def score(self, source: str, stream: BinaryIO | None = None) -> Iterator[WindowVerdict]:
+        """Yield a verdict for each window of ``source`` (or of ``stream``, under that name), in the order in
+        which windows are complete."""
+        waiting: list[LineWindow] = []
+        for window in self.reader.read(source, stream):
+            waiting.append(window)
+            if len(self.reader.index) - len(self._scores) >= SCORED_AT_ONCE or len(waiting) >= 50 * SCORED_AT_ONCE:
+                yield from self._verdicts(waiting)
+                waiting = []
+        yield from self._verdicts(waiting)
+
+    def _verdicts(self, windows: list[LineWindow]) -> Iterator[WindowVerdict]:
+        scored = self.model.score(self.reader.index.build(start=len(self._scores)))
+        for row in range(len(scored.score)):
+            channels = {name: float(values[row]) for name, values in scored.detectors.items()}
+            self._scores.append((float(scored.score[row]), channels))
+        for window in windows:
+            score, channels = self._scores[window.unique]
+            yield WindowVerdict(
+                window, score, self.model.scale.risk(score), score >= THRESHOLD, dict(channels)
+            )

@@ -1,0 +1,256 @@
+"""Windows: fixed, sliding and session runs of lines within a stream, and their unique forms.
+
+Belongs here: how a stream of records is cut, which lines a window holds, and equal windows counted once.
+Knows nothing of formats, tables or models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from logad_pipeline.logs.records import Record
+
+IntArray = npt.NDArray[np.int64]
+WindowType = Literal["fixed", "sliding", "session"]
+
+GROUPINGS: Final = ("none", "host", "program", "process")
+SEPARATOR: Final = " [SEP] "
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """How a stream is cut into windows.
+
+    Attributes:
+        window_type: ``fixed`` (each line in one window), ``sliding`` (overlapping), or ``session``
+            (all lines of a group together; needs a grouping by a key).
+        size: lines a window, for fixed and sliding ones. The last window of a group may be shorter.
+        stride: lines between the starts of sliding windows, ``1 <= stride <= size``.
+        group_by: ``none``, ``host``, ``program``, ``process`` (host, program and pid), or a regular
+            expression whose first group (or whole match, where it has none) is the session key.
+        max_session_lines: a longer session goes on in a further window, so that memory stays bounded.
+
+    Raises:
+        ValueError: for a value outside these, naming it and the way out.
+    """
+
+    window_type: WindowType = "fixed"
+    size: int = 10
+    stride: int = 1
+    group_by: str = "none"
+    max_session_lines: int = 256
+
+    def __post_init__(self) -> None:
+        if self.window_type not in ("fixed", "sliding", "session"):
+            raise ValueError(f"window type '{self.window_type}' is not known; use fixed, sliding or session")
+        if self.size < 1:
+            raise ValueError(f"window size {self.size} is below 1 line; give a size of 1 or more")
+        if not 1 <= self.stride <= self.size:
+            raise ValueError(
+                f"stride {self.stride} is outside 1..{self.size} (the window size): lines would be skipped"
+            )
+        if self.max_session_lines < 1:
+            raise ValueError("max_session_lines must be 1 or more")
+        if self.window_type == "session" and self.group_by == "none":
+            raise ValueError(
+                "session windows need a key: pass --group-by host, program, process or a regular expression"
+            )
+        group_key(self.group_by)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-ready values; ``WindowSpec(**spec.to_dict()) == spec``."""
+        return asdict(self)
+
+
+def group_key(group_by: str) -> Callable[[Record], str]:
+    """Return the function that names a record's group; ``""`` where the record has no key.
+
+    Raises:
+        ValueError: if ``group_by`` is none of the known words and no usable regular expression.
+    """
+    if group_by == "none":
+        return lambda record: ""
+    if group_by == "host":
+        return lambda record: record.host
+    if group_by == "program":
+        return lambda record: record.program
+    if group_by == "process":
+        return lambda record: f"{record.host}/{record.program}[{record.pid}]"
+    try:
+        pattern = re.compile(group_by)
+    except re.error as error:
+        known = ", ".join(GROUPINGS)
+        raise ValueError(
+            f"group-by '{group_by}' is not one of {known}, nor a regular expression: {error}"
+        ) from error
+    if pattern.groups > 1:
+        raise ValueError(f"group-by '{group_by}' has {pattern.groups} groups; use one, '(?:…)' for the others")
+
+    def from_message(record: Record) -> str:
+        match = pattern.search(record.message)
+        return match.group(pattern.groups) or "" if match else ""
+
+    return from_message
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window: the group it was cut from and the ordinals of its records, ascending."""
+
+    group: str
+    positions: tuple[int, ...]
+
+
+class Windower:
+    """Cuts a stream of records into windows, in one pass.
+
+    Push ``(group, position)`` pairs in stream order; windows come out as soon as they are complete, the
+    unfinished ones at :meth:`flush`. Groups never mix, and every pushed position is in at least one
+    window. Memory holds the unfinished windows only: at most ``size`` positions a group, or
+    ``max_session_lines`` for sessions. Records without a key (group ``""``) under a session window are
+    cut into fixed ones, since they belong to no session.
+
+    >>> cut = Windower(WindowSpec("fixed", size=2))
+    >>> [w.positions for w in cut.push([("", 0), ("", 1), ("", 2)])], [w.positions for w in cut.flush()]
+    ([(0, 1)], [(2,)])
+    """
+
+    def __init__(self, spec: WindowSpec) -> None:
+        self.spec = spec
+        self._open: dict[str, list[int]] = {}
+        self._emitted: set[str] = set()
+
+    def push(self, records: Iterable[tuple[str, int]]) -> Iterator[Window]:
+        """Take records in order; yield the windows that they complete."""
+        if self.spec.window_type == "sliding":
+            yield from self._slide(records)
+        else:
+            session = self.spec.window_type == "session"
+            limit, size = self.spec.max_session_lines, self.spec.size
+            for group, position in records:
+                held = self._open.setdefault(group, [])
+                held.append(position)
+                if len(held) >= (limit if session and group else size):
+                    yield Window(group, tuple(held))
+                    del self._open[group]
+
+    @property
+    def held(self) -> int:
+        """How many positions the unfinished windows hold."""
+        return sum(map(len, self._open.values()))
+
+    def open_positions(self) -> set[int]:
+        """Positions that a later window may still hold."""
+        return {position for held in self._open.values() for position in held}
+
+    def _slide(self, records: Iterable[tuple[str, int]]) -> Iterator[Window]:
+        size, stride = self.spec.size, self.spec.stride
+        for group, position in records:
+            held = self._open.setdefault(group, [])
+            held.append(position)
+            if len(held) == size:
+                yield Window(group, tuple(held))
+                self._emitted.add(group)
+                # What is left is the overlap with the next window; its length tells how far on we are.
+                del held[:stride]
+
+    def flush(self) -> Iterator[Window]:
+        """Yield what is unfinished at the end of the stream, oldest group first, and start anew."""
+        overlap = self.spec.size - self.spec.stride
+        for group, held in self._open.items():
+            covered = self.spec.window_type == "sliding" and group in self._emitted and len(held) <= overlap
+            if held and not covered:
+                yield Window(group, tuple(held))
+        self._open, self._emitted = {}, set()
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Unique windows over unique normalised lines, with how often each was seen.
+
+    Attributes:
+        texts: the unique normalised lines.
+        offsets: int64 ``[n + 1]``; window ``i`` holds ``line_ids[offsets[i]:offsets[i + 1]]``.
+        line_ids: int32 ``[total lines]``, indices into ``texts``.
+        counts: int64 ``[n]``, how many windows of the stream are this one.
+    """
+
+    texts: Sequence[str]
+    offsets: IntArray
+    line_ids: npt.NDArray[np.int32]
+    counts: IntArray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def lines(self, index: int) -> npt.NDArray[np.int32]:
+        """Line ids of one window."""
+        return self.line_ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def text(self, index: int) -> str:
+        """One window as the specification writes it: ``log0 [SEP] log1 [SEP] …``."""
+        return SEPARATOR.join(self.texts[i] for i in self.lines(index))
+
+    def take(self, indices: npt.ArrayLike, counts: IntArray | None = None) -> WindowSet:
+        """The windows at ``indices``, over the same texts; ``counts`` replaces theirs."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        lengths = np.diff(self.offsets)[chosen]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        gather = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return WindowSet(
+            self.texts, offsets, self.line_ids[gather], self.counts[chosen] if counts is None else counts
+        )
+
+
+class WindowIndex:
+    """Collects windows, keeping each distinct one once.
+
+    :meth:`add` gives the number of the unique window, so that a score computed once serves every
+    repetition. Memory grows with unique windows and unique lines, not with the stream.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._text_ids: dict[str, int] = {}
+        self._window_ids: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
+        self._counts: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def text_id(self, text: str) -> int:
+        """Number of a normalised line, a new one if it was never seen."""
+        known = self._text_ids.get(text)
+        if known is None:
+            known = self._text_ids[text] = len(self.texts)
+            self.texts.append(text)
+        return known
+
+    def add(self, line_ids: Sequence[int], count: int = 1) -> int:
+        """Count a window of these lines (numbers from :meth:`text_id`); return its unique number."""
+        key = np.asarray(line_ids, dtype=np.int32).tobytes()
+        known = self._window_ids.get(key)
+        if known is None:
+            known = self._window_ids[key] = len(self._keys)
+            self._keys.append(key)
+            self._counts.append(0)
+        self._counts[known] += count
+        return known
+
+    def build(self, start: int = 0) -> WindowSet:
+        """The unique windows from number ``start`` on, as arrays."""
+        keys = self._keys[start:]
+        lengths = np.array([len(key) // 4 for key in keys], dtype=np.int64)
+        return WindowSet(
+            self.texts,
+            np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths))),
+            np.frombuffer(b"".join(keys), dtype=np.int32),
+            np.array(self._counts[start:], dtype=np.int64),
+        )
