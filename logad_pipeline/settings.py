@@ -34,7 +34,7 @@ class WindowSettings(BaseModel):
     window_type: Literal["fixed", "sliding", "session"] = "fixed"
     size: int = Field(10, ge=1)
     stride: int = Field(1, ge=1)
-    group_by: str = "program"
+    group_by: str = "host"
     max_session_lines: int = Field(256, ge=1)
 
 
@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"
     first_day: date = date(2005, 1, 1)
     score_at: str = "02:00"
-    windows: WindowSettings = Field(default_factory=WindowSettings)
-    model: ModelSettings = Field(default_factory=ModelSettings)
+    windows: WindowSettings = WindowSettings()
+    model: ModelSettings = ModelSettings()
 
     @classmethod
     def settings_customise_sources(

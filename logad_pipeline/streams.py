@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import BinaryIO, Final
+from io import BytesIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
@@ -152,6 +153,22 @@ class WindowVerdict:
     is_anomaly: bool
     detectors: dict[str, float]
 
+    def to_dict(self, model_version: str) -> dict[str, Any]:
+        """The verdict as JSON-ready values: what ``logad detect --json`` writes."""
+        lines = self.window.lines
+        return {
+            "source": self.window.source,
+            "group": self.window.group,
+            "lines": lines,
+            "first_line": lines[0],
+            "last_line": lines[-1],
+            "score": self.score,
+            "risk": self.risk,
+            "is_anomaly": self.is_anomaly,
+            "detectors": self.detectors,
+            "model_version": model_version,
+        }
+
 
 def fit_files(
     sources: Sequence[str],
@@ -220,3 +237,23 @@ class FileScorer:
             yield WindowVerdict(
                 window, score, self.model.scale.risk(score), score >= THRESHOLD, dict(channels)
             )
+
+
+def score_sequence(
+    model: AnomalyDetector, lines: Sequence[str], window_spec: WindowSpec | None = None
+) -> dict[str, Any]:
+    """Judge a few raw lines as one stream; the sequence's score is that of its worst window.
+
+    Without ``window_spec`` the lines are cut as the model was fitted.
+
+    Raises:
+        UnreadableInput: if there is no text in the lines.
+    """
+    spec = window_spec or model.window_spec
+    text = "".join(line.replace("\n", " ") + "\n" for line in lines)
+    stream = BytesIO(text.encode("utf-8", "surrogateescape"))
+    scorer = FileScorer(model, spec)
+    rows = [verdict.to_dict(model.version) for verdict in scorer.score("lines", stream)]
+    worst = max(rows, key=lambda row: row["score"])
+    windows = [{key: row[key] for key in ("lines", "score", "risk", "is_anomaly", "detectors")} for row in rows]
+    return {key: worst[key] for key in ("score", "is_anomaly", "risk", "model_version")} | {"windows": windows}

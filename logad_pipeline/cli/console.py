@@ -41,20 +41,19 @@ def plain_errors() -> Iterator[None]:
     """Turn the errors a user can mend into one line and an exit code; others keep their traceback."""
     from logad_pipeline.detectors.ensemble import ModelNotFound
     from logad_pipeline.detectors.fitting import TooFewWindows
-    from logad_pipeline.lake.tables import LakeError
     from logad_pipeline.logs.reader import UnreadableInput
 
     try:
         yield
     except ModelNotFound as error:
         raise fail(str(error), ExitCode.NO_MODEL) from error
-    except (UnreadableInput, TooFewWindows, LakeError) as error:
+    except (UnreadableInput, TooFewWindows) as error:
         raise fail(str(error), ExitCode.UNREADABLE_INPUT) from error
     except (ValueError, FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise fail(str(error), ExitCode.USAGE) from error
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); nothing is wrong. stdout must not be flushed again.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         raise typer.Exit(int(ExitCode.DONE)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -114,7 +113,7 @@ def detect(
         _check_readable(files)
         loaded = load_model(model, device)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
-        spec = _override(loaded.window_spec, overrides)
+        spec = override(loaded.window_spec, overrides)
         scorer = FileScorer(loaded, spec, ReadSpec(log_format, year))
         with _output(output) as out:
             counts = _write(scorer, files, out, top, as_json)
@@ -134,7 +133,8 @@ def _check_readable(files: list[str]) -> None:
             open_log(file).close()
 
 
-def _override(spec: WindowSpec, overrides: dict[str, Any]) -> WindowSpec:
+def override(spec: WindowSpec, overrides: dict[str, Any]) -> WindowSpec:
+    """``spec`` with the values that are not ``None`` replaced; the stride never exceeds the size."""
     from logad_pipeline.windows import WindowSpec
 
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -153,7 +153,7 @@ def _write(scorer: Any, files: list[str], out: IO[str], top: int, as_json: bool)
         counts["windows"] += 1
         counts["anomalies"] += verdict.is_anomaly
         if as_json:
-            out.write(json.dumps(as_row(verdict, scorer.model.version)) + "\n")
+            out.write(json.dumps(verdict.to_dict(scorer.model.version)) + "\n")
         else:
             heapq.heappush(worst, (verdict.score, -counts["windows"], verdict))
             if len(worst) > top:
@@ -162,23 +162,6 @@ def _write(scorer: Any, files: list[str], out: IO[str], top: int, as_json: bool)
         for _, _, verdict in sorted(worst, key=lambda item: item[:2], reverse=True):
             out.write(_for_people(verdict, scorer.reader.index) + "\n")
     return counts
-
-
-def as_row(verdict: WindowVerdict, model_version: str) -> dict[str, Any]:
-    """One window as the object that ``detect --json`` writes."""
-    lines = verdict.window.lines
-    return {
-        "source": verdict.window.source,
-        "group": verdict.window.group,
-        "lines": lines,
-        "first_line": lines[0],
-        "last_line": lines[-1],
-        "score": verdict.score,
-        "risk": verdict.risk,
-        "is_anomaly": bool(verdict.is_anomaly),
-        "detectors": verdict.detectors,
-        "model_version": model_version,
-    }
 
 
 def _for_people(verdict: WindowVerdict, index: Any) -> str:
@@ -220,18 +203,10 @@ def formats() -> None:
 
 
 def score_lines(lines: list[str], model: str, window_type: str | None, size: int | None) -> dict[str, Any]:
-    """Judge a few lines given on the command line, as one source; used by ``ai_detect_cli.py``.
-
-    The sequence's score is that of its worst window.
-    """
+    """Judge a few lines given on the command line, as one source; used by ``ai_detect_cli.py``."""
     from logad_pipeline.registry.fetch import load_model
-    from logad_pipeline.streams import FileScorer
+    from logad_pipeline.streams import score_sequence
 
     loaded = load_model(model)
-    scorer = FileScorer(loaded, _override(loaded.window_spec, {"window_type": window_type, "size": size}))
-    text = "".join(line.replace("\n", " ") + "\n" for line in lines)
-    stream = BytesIO(text.encode("utf-8", "surrogateescape"))
-    rows = [as_row(verdict, loaded.version) for verdict in scorer.score("arguments", stream)]
-    worst = max(rows, key=lambda row: row["score"])
-    windows = [{key: row[key] for key in ("lines", "score", "risk", "is_anomaly", "detectors")} for row in rows]
-    return {key: worst[key] for key in ("score", "is_anomaly", "risk", "model_version")} | {"windows": windows}
+    spec = override(loaded.window_spec, {"window_type": window_type, "size": size})
+    return score_sequence(loaded, lines, spec)

@@ -165,7 +165,7 @@ class ScoreScale:
         low = THRESHOLD * rarity / promised
         middle = THRESHOLD + (HIGH_RISK - THRESHOLD) * (rarity - promised)
         high = HIGH_RISK + (1 - HIGH_RISK) * (beyond / (beyond + 3))
-        return np.asarray(np.where(rarity < promised, low, np.where(beyond > 0, high, middle)))
+        return np.asarray(np.where(rarity < promised, np.maximum(low, 0.0), np.where(beyond > 0, high, middle)))
 
     def risk(self, score: float) -> str:
         """The word of the band that ``score`` falls into."""

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -161,7 +162,8 @@ class BertEncoder:
     def save(self, directory: Path) -> None:
         """Write the encoder in the layout that transformers reads: safetensors, config and vocabulary."""
         directory.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(directory)
+        with _without_bars():
+            self.model.save_pretrained(directory)
         self.tokenizer.save(str(directory / "tokenizer.json"))
         words = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
         (directory / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")
@@ -354,6 +356,20 @@ def _batches(
         yield batch
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """transformers draws bars of its own on stderr; what is worth a bar here is drawn by the caller."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
 def _is_path(name: str) -> bool:
     return Path(name).expanduser().exists() or name.startswith((".", "/", "~"))
 
@@ -395,7 +411,8 @@ def _read_checkpoint(folder: Path) -> tuple[BertForMaskedLM, str]:
         )
     if not any((folder / name).is_file() for name in ("model.safetensors", "pytorch_model.bin")):
         raise FileNotFoundError(f"{folder}: neither model.safetensors nor pytorch_model.bin; no weights to load")
-    model, info = BertForMaskedLM.from_pretrained(
-        folder, local_files_only=True, output_loading_info=True, weights_only=True, **NO_DROPOUT
-    )
+    with _without_bars():
+        model, info = BertForMaskedLM.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, weights_only=True, **NO_DROPOUT
+        )
     return model, ", ".join(sorted(info["missing_keys"]))

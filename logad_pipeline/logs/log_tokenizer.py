@@ -36,7 +36,7 @@ _LEADING_LEVEL = re.compile(
     r"|SEVERE)[\]>)]\s*[:|-]?|(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\s*[:|-])\s*"
 )
 _DATE = re.compile(
-    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:"
+    rf"(?<![\w/\\])(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:"
     rf"{_MONTH}\s+\d{{1,2}},?(?:\s+\d{{4}})?\s+{_CLOCK}{_ZONE}(?:\s+(?:[A-Z]{{3,4}}\s+)?\d{{4}}\b)?"
     rf"|\d{{1,2}}[ /-]{_MONTH}[ /-]\d{{2,4}}(?:[ :T]{_CLOCK}{_ZONE})?"
     rf"|{_MONTH}\s+\d{{1,2}},?\s+\d{{4}}"
@@ -66,7 +66,10 @@ _USER_RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b(add|delete|remove|removed|added) '[\w.$-]+' (to|from)\b", re.I), r"\1 user \2"),
     (re.compile(r"\b((?:password|shadow entry) changed for|expiry information for) [\w.$-]+", re.I), r"\1 user"),
 )  # fmt: skip
-_USER_HINT = re.compile(r"user|password|publickey| su |logname|uid|acct|login|account|owner|COMMAND=|^\s*\(|'|none", re.I)
+_USER_HINT = re.compile(
+    r"user|password|publickey|interactive|hostbased|gssapi|none|\bsu for|logname|uid|acct|login|account|owner"
+    r"|new group|shadow|expiry|COMMAND=|^\s*\(|'", re.I
+)  # fmt: skip
 
 _TLD = r"(?:com|net|org|edu|gov|mil|info|biz|local|localdomain|internal|lan|home|corp|test|example|invalid)"
 _HEXRUN = r"(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,}"
@@ -87,7 +90,7 @@ _CHUNK = re.compile(
     rf"|(?P<ip6>(?<![\w:.])(?:(?:[0-9a-fA-F]{{1,4}}:){{3,7}}(?::?[0-9a-fA-F]{{1,4}})?(?::[0-9a-fA-F]{{1,4}})*"
     rf"|(?:[0-9a-fA-F]{{1,4}}:){{1,6}}:(?:[0-9a-fA-F]{{1,4}}(?::[0-9a-fA-F]{{1,4}})*)?"
     rf"|::(?:[0-9a-fA-F]{{1,4}}(?::[0-9a-fA-F]{{1,4}})*)?)(?:%\w+)?(?![\w:]))"
-    rf"|(?P<device>(?<![\w./])(?:/dev/[\w/-]+|(?:[shvx]v?d[a-z]\d*|nvme\d+(?:n\d+)?(?:p\d+)?|(?:eth|wlan|usb|md|loop|sr|ram"
+    rf"|(?P<device>(?<![\w./])(?:/dev/[\w/-]+|(?:[shvx]v?d[a-z]\d*|nvme\d+(?:n\d+)?(?:p\d+)?|(?:eth|wlan|usb|md(?!5\b)|loop|sr|ram"
     rf"|veth|docker|bond|tun|tap|lo|fd|cpu)\d+(?::\d+)?|en[ops]\d\w*|ttyS?\d+|pts/\d+|dm-\d+|br-[0-9a-f]+|tap[0-9a-f-]{{8,}}"
     rf"|ata\d+(?:\.\d+)?|(?:qbr|qv[bo]|tap|q[rg]-)[0-9a-f]{{8}}-[0-9a-f]{{2}})(?![\w]))[:,]?)"
     rf"|(?P<path>(?<![\w.])(?:~|\.{{1,2}})?/[^\s\"'<>|;,()\[\]{{}}]*|\b[A-Za-z]:\\[^\s\"'<>|]*"

@@ -19,3 +19,15 @@ def load_model(name: str, device: str = "auto") -> AnomalyDetector:
 
         return Registry(load_settings()).load(name, device).detector
     return AnomalyDetector.load(Path(name).expanduser(), device)
+
+
+def newest_model() -> str:
+    """Name of the newest model of the configured registry, champion first.
+
+    Raises:
+        ModelNotFound: if there is none yet.
+    """
+    from logad_pipeline.registry.registry import Registry
+    from logad_pipeline.settings import load_settings
+
+    return Registry(load_settings()).newest()

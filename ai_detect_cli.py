@@ -1,0 +1,48 @@
+"""The short door: judge a few log lines with the newest model.
+
+python ai_detect_cli.py --logs "log1" "log2" --window-type sliding
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from logad_pipeline.cli.console import ExitCode
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the arguments, print score, verdict and risk; return the exit code."""
+    parser = argparse.ArgumentParser(description="Judge log lines with the newest model, or the one named.")
+    parser.add_argument("--logs", nargs="+", required=True, metavar="LINE", help="log lines, in order")
+    parser.add_argument("--window-type", choices=("fixed", "sliding"), help="default: as the model was fitted")
+    parser.add_argument("--window-size", type=int, help="default: as the model was fitted")
+    parser.add_argument("--model", default="", help="model folder or models:/NAME@ALIAS; default: the newest")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+
+    from logad_pipeline.cli.files import score_lines
+    from logad_pipeline.detectors.ensemble import ModelNotFound
+    from logad_pipeline.registry.fetch import newest_model
+
+    try:
+        name = options.model or newest_model()
+        verdict = score_lines(options.logs, name, options.window_type, options.window_size)
+    except ModelNotFound as error:
+        print(f"ai_detect_cli: {error}", file=sys.stderr)
+        return int(ExitCode.NO_MODEL)
+    except ValueError as error:
+        print(f"ai_detect_cli: {error}", file=sys.stderr)
+        return int(ExitCode.USAGE)
+    if options.json:
+        print(json.dumps(verdict))
+    else:
+        print(f"score       {verdict['score']:.4f}")
+        print(f"is_anomaly  {str(verdict['is_anomaly']).lower()}")
+        print(f"risk        {verdict['risk']}")
+    return int(ExitCode.DONE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

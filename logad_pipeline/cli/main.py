@@ -1,0 +1,49 @@
+"""The `logad` command: which commands there are. What they do is in the file of their group."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from logad_pipeline.cli import files, lake
+from logad_pipeline.cli.console import set_up_logging
+
+app = typer.Typer(
+    name="logad",
+    help="Unsupervised log anomaly detection: learn normal logs with BERT-mini, judge new ones.",
+    epilog="Exit codes: 0 done, 1 anomalies found (--fail-on-anomaly), 2 usage, 3 unreadable input, 4 no model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"logad {version('logad-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Options of every command."""
+    set_up_logging(verbose)
+
+
+app.command()(files.fit)
+app.command()(files.detect)
+app.command()(files.formats)
+for command in (lake.init, lake.simulate, lake.ingest, lake.run, lake.train, lake.report, lake.doctor, lake.dev):
+    app.command()(command)
+app.command("mlflow")(lake.mlflow_ui)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

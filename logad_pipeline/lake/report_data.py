@@ -1,0 +1,234 @@
+"""From scored rows to what a report tells: ranked windows with their lines, counts, embeddings, labels.
+
+Belongs here: gathering from the tables. How a report looks is ``reporting``'s business.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from logad_pipeline.detectors.calibration import HIGH_RISK, THRESHOLD
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.evaluation.metrics import evaluate
+from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
+from logad_pipeline.reporting.projection import tsne
+
+from .labels import label_windows
+from .score_cache import CachedScore, ScoreCache, window_key
+from .scoring import cache_file
+from .tables import Lake
+
+TOP: Final = 25
+_POINTS: Final = 1000
+_RESAMPLES: Final = 300
+
+
+@dataclass
+class _Gathered:
+    scores: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    labels: list[npt.NDArray[np.object_]] = field(default_factory=list)
+    heat: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    by_day: Counter[tuple[date, str]] = field(default_factory=Counter)
+    worst: dict[bytes, tuple[float, dict[str, Any]]] = field(default_factory=dict)
+    repeats: Counter[bytes] = field(default_factory=Counter)
+    sample: dict[bytes, tuple[float, bool | None]] = field(default_factory=dict)
+
+
+def line_account(lake: Lake, days: Collection[date]) -> LineAccount:
+    """Where every landed line of the days went, counted from the tables."""
+    lines = sum(
+        sum(batch.column("day_lines").to_pylist()) for batch in lake.scan("ledger", days, ["day_lines"])
+    )
+    records = continuation = 0
+    for batch in lake.scan("normalized", days, ["first_line", "last_line"]):
+        records += batch.num_rows
+        spans = batch.column("last_line").to_numpy() - batch.column("first_line").to_numpy()
+        continuation += int(spans.sum())
+    reasons: Counter[str] = Counter()
+    for batch in lake.scan("quarantine", days, ["reason"]):
+        reasons.update(batch.column("reason").to_pylist())
+    return LineAccount(lines, records, continuation, sum(reasons.values()), dict(reasons))
+
+
+def gather_report(
+    lake: Lake,
+    days: Sequence[date],
+    batches: Iterable[pa.RecordBatch],
+    model: AnomalyDetector,
+    *,
+    title: str,
+    version: str,
+    labels: dict[str, set[int]],
+    settings: dict[str, str],
+) -> ReportData:
+    """Read scored rows of ``days`` once and gather the report on them.
+
+    Args:
+        batches: rows of the scores table, all made by ``model``.
+        version: of the model in the registry.
+        labels: of ``labels.read_labels``; only told in the report, never used for a score.
+        settings: shown as they are.
+    """
+    found = _Gathered()
+    for batch in batches:
+        _take(batch, label_windows(batch, labels), found)
+    scores = np.concatenate(found.scores) if found.scores else np.zeros(0)
+    truth = np.concatenate(found.labels) if found.labels else np.zeros(0, dtype=object)
+    known = np.array([value is not None for value in truth], dtype=bool)
+    labelled = bool(known.any())
+    marks = np.array([bool(value) for value in truth], dtype=bool)
+    quality = (
+        evaluate(scores[known], marks[known], THRESHOLD, seed=0, resamples=_RESAMPLES) if labelled else None
+    )
+    with ScoreCache(cache_file(lake, model)) as cache:
+        remembered = cache.get({*found.worst, *found.sample})
+    points = [key for key in found.sample if key in remembered]
+    alerts = np.array([found.sample[key][0] >= THRESHOLD for key in points], dtype=bool)
+    projection = tsne(np.stack([remembered[key].cls for key in points]), 0, keep=alerts) if points else None
+    keep = projection.index if projection else np.zeros(0, dtype=np.int64)
+    point_label = (
+        np.array([bool(found.sample[points[i]][1]) for i in keep]) if labelled and projection else None
+    )
+    history = model.history
+    return ReportData(
+        title=title,
+        span=str(days[0]) if len(days) == 1 else f"{min(days)} to {max(days)}",
+        generated_at=datetime.now(UTC),
+        windows=len(scores),
+        alerts=int((scores >= THRESHOLD).sum()),
+        promised_rate=model.scale.false_alarm_rate,
+        threshold=THRESHOLD,
+        high_risk=HIGH_RISK,
+        account=line_account(lake, days),
+        scores=scores,
+        labels=marks if labelled and bool(known.all()) else None,
+        evaluation=quality,
+        top=_ranked(lake, found, remembered, model),
+        embeddings_2d=projection.points if projection else None,
+        point_is_alert=alerts[keep] if projection else None,
+        point_label=point_label,
+        heat=(sorted(found.heat), np.stack([found.heat[name] for name in sorted(found.heat)]))
+        if found.heat
+        else None,
+        training=(
+            np.array(history.steps, dtype=np.float64),
+            np.array(history.train_loss),
+            np.array(history.held_out_loss),
+        ),
+        by_day=[(day, found.by_day[day, "windows"], found.by_day[day, "alerts"]) for day in sorted(days)],
+        model=model_card(model, version),
+        settings=settings,
+    )
+
+
+def model_card(model: AnomalyDetector, version: str) -> dict[str, str]:
+    """What a reader of a report wants to know of the model, in words."""
+    card = model.card
+    encoder, windows, training = card["encoder"], card["windows"], card["training"]
+    return {
+        "version": f"{version} (content {model.version})",
+        "encoder": f"{encoder['layers']} layers, {encoder['hidden']} hidden, {encoder['parameters'] / 1e6:.1f} M parameters",
+        "weights": f"{encoder['source']}: {encoder['detail']}",
+        "masks": f"version {model.mask_version}",
+        "windows": ", ".join(f"{key} {value}" for key, value in model.window_spec.to_dict().items()),
+        "trained on": f"{windows['train']} windows ({windows['unique_train']} distinct)"
+        + (f", days {card['days'][0]} to {card['days'][-1]}" if card.get("days") else ""),
+        "calibrated on": f"{windows['calibrate']} later normal windows",
+        "training": f"{training['steps_taken']} steps, best {training['best_step']}, seed {training['seed']}, "
+        f"on {training['device']}, stopped by {training['stopped_by']}",
+        "detectors": ", ".join(model.detectors),
+    }
+
+
+def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered) -> None:
+    scores = batch.column("score").to_numpy()
+    found.scores.append(scores)
+    truth = marks.to_pylist()
+    found.labels.append(np.array(truth, dtype=object))
+    rows = batch.drop_columns(["text_ids"]).to_pylist()
+    for row, ids, score, label in zip(
+        rows, batch.column("text_ids").to_pylist(), scores.tolist(), truth, strict=True
+    ):
+        key = window_key(ids)
+        found.repeats[key] += 1
+        found.by_day[row["day"], "windows"] += 1
+        found.by_day[row["day"], "alerts"] += score >= THRESHOLD
+        _take_heat(row, score, found)
+        if len(found.sample) < _POINTS or score >= THRESHOLD:
+            found.sample.setdefault(key, (score, label))
+        if key not in found.worst:
+            found.worst[key] = (score, row | {"label": label})
+    if len(found.worst) > 4 * TOP:
+        kept = heapq.nlargest(TOP, found.worst.items(), key=lambda item: item[1][0])
+        found.worst = dict(kept)
+
+
+def _take_heat(row: dict[str, Any], score: float, found: _Gathered) -> None:
+    if row["first_time"] is None:
+        return
+    hours = found.heat.setdefault(row["source"], np.full(24, np.nan))
+    hour = row["first_time"].hour
+    hours[hour] = np.fmax(hours[hour], score)
+
+
+def _ranked(
+    lake: Lake, found: _Gathered, remembered: dict[bytes, CachedScore], model: AnomalyDetector
+) -> tuple[ReportWindow, ...]:
+    worst = heapq.nlargest(TOP, found.worst.items(), key=lambda item: item[1][0])
+    bodies = _lines_of(lake, [row for _, (_, row) in worst])
+    windows = []
+    for rank, (key, (score, row)) in enumerate(worst, start=1):
+        surprise = remembered[key].line_surprise if key in remembered else [None] * len(row["lines"])
+        lines = tuple(
+            ReportLine(line, bodies.get((row["day"], row["source"], line), ""), value)
+            for line, value in zip(row["lines"], surprise, strict=True)
+        )
+        windows.append(
+            ReportWindow(
+                rank, row["window_id"], row["source"], row["group_key"], row["first_time"], row["last_time"], lines,
+                score, row["risk"], row["is_anomaly"], dict(row["detectors"]), row["label"], found.repeats[key],
+            )
+        )  # fmt: skip
+    return tuple(windows)
+
+
+def _lines_of(lake: Lake, rows: Sequence[dict[str, Any]]) -> dict[tuple[date, str, int], str]:
+    """The lines of some windows as a person reads them: time, host, program and message."""
+    wanted: dict[date, set[int]] = {}
+    for row in rows:
+        wanted.setdefault(row["day"], set()).update(row["lines"])
+    columns = [
+        "source",
+        "first_line",
+        "timestamp",
+        "host_name",
+        "service_name",
+        "process_pid",
+        "severity_text",
+        "body",
+    ]
+    out = {}
+    for day, lines in wanted.items():
+        where = ds.field("first_line").isin(pa.array(sorted(lines), pa.int64()))
+        for batch in lake.scan("normalized", [day], columns, where=where):
+            for record in batch.to_pylist():
+                out[day, record["source"], record["first_line"]] = _as_line(record)
+    return out
+
+
+def _as_line(record: dict[str, Any]) -> str:
+    pid = f"[{record['process_pid']}]" if record["process_pid"] else ""
+    program = f"{record['service_name']}{pid}:" if record["service_name"] or pid else ""
+    time = f"{record['timestamp']:%H:%M:%S}" if record["timestamp"] else ""
+    parts = (time, record["host_name"], record["severity_text"], program, record["body"])
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,130 @@
+"""The Arrow schema of every table of the lake, and what each column means.
+
+Belongs here: names, types and units of columns. Does not: reading or writing them, which `tables` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import pyarrow as pa
+
+__all__ = ["LEDGER", "NORMALIZED", "PARTITIONED", "QUARANTINE", "SCHEMAS", "SCORES", "WINDOWS"]
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+# Delta names the values of a list `element`; the same name here keeps what is read equal to what was written.
+_INTS: Final = pa.list_(pa.field("element", pa.int64()))
+_RUNS: Final = pa.list_(pa.field("element", pa.struct([("first_line", pa.int64()), ("lines", pa.int64())])))
+
+LEDGER: Final = pa.schema(
+    [
+        ("file_sha256", pa.string()),  # of the file's bytes as they came, 64 hex digits
+        ("source", pa.string()),  # file name without compression, rotation number or date: auth.log
+        ("original_path", pa.string()),  # where the file lay when it was landed
+        ("format", pa.string()),  # name of the log format by which it was split, and is parsed again
+        ("tz", pa.string()),  # zone of its stamps that name none: a name, UTC, or +02:00
+        ("landed_at", _TIME),
+        ("file_bytes", pa.int64()),  # bytes of the file as it came
+        ("file_lines", pa.int64()),  # physical lines of the file, unpacked
+        ("day", pa.date32()),  # event day, in tz
+        ("day_lines", pa.int64()),  # lines of the file that fell on the day
+        ("runs", _RUNS),  # where those lines stood in the landed file, 1-based, ascending
+        ("first_year", pa.int64()),  # of the day's first dated line in tz; null if lines name their year
+        ("first_time", _TIME),  # of the day's first line that has a time, in file order; null if none
+        ("raw_path", pa.string()),  # the day's bytes, relative to the lake's root
+        ("timed", pa.bool_()),  # false: no line of the file has a time, the day was given to it as a whole
+    ]
+)
+"""A row per landed file and day."""
+
+NORMALIZED: Final = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("record_id", pa.int64()),  # 0, 1, 2 … within the day: by source, then file, then line
+        ("timestamp", _TIME),  # null where the record has no time
+        ("host_name", pa.string()),  # this and the next three: "" where unknown
+        ("service_name", pa.string()),  # the program, logger or component
+        ("process_pid", pa.string()),
+        ("severity_text", pa.string()),  # as it stood, upper case
+        ("body", pa.string()),  # the message, header removed; what is no UTF-8 became U+FFFD
+        ("source", pa.string()),
+        ("file_sha256", pa.string()),  # the landed file that the line numbers count in
+        ("first_line", pa.int64()),  # 1-based, in the landed file
+        ("last_line", pa.int64()),  # >= first_line; greater where continuation lines follow
+        ("text", pa.string()),  # the normalised message
+        ("text_id", pa.int64()),  # first 8 bytes of blake2b of text, big-endian, signed
+        ("group_key", pa.string()),  # key of the record under group_by; "" where it has none
+        ("group_by", pa.string()),  # the rule that group_key was made by
+        ("mask_version", pa.string()),  # version of the rules that text was made by
+    ]
+)
+"""A row per log record of a day."""
+
+QUARANTINE: Final = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("source", pa.string()),
+        ("file_sha256", pa.string()),
+        ("line", pa.int64()),  # 1-based, in the landed file
+        ("raw", pa.binary()),  # the line without its end; 1 MiB of it at most
+        ("reason", pa.string()),
+    ]
+)
+"""A row per physical line that is no record and continues none."""
+
+_WINDOW: Final = [
+    ("day", pa.date32()),
+    ("window_id", pa.string()),  # 16 hex digits, the same whenever the same lines are cut the same way
+    ("source", pa.string()),
+    ("group_key", pa.string()),
+]
+_LINES: Final = [
+    ("lines", _INTS),  # first line of each record in its landed file
+    ("text_ids", _INTS),  # normalised text of each record
+    ("first_line", pa.int64()),  # of the first record
+    ("last_line", pa.int64()),  # of the last record
+    ("first_time", _TIME),  # earliest time of its records; null where none has one
+    ("last_time", _TIME),  # latest time of its records
+]
+
+WINDOWS: Final = pa.schema(
+    [
+        *_WINDOW,
+        ("record_ids", _INTS),  # its records, in order; lines and text_ids run parallel to it
+        *_LINES,
+        ("window_spec", pa.string()),  # JSON of the WindowSpec
+        ("mask_version", pa.string()),
+    ]
+)
+"""A row per window of a day."""
+
+SCORES: Final = pa.schema(
+    [
+        *_WINDOW,
+        *_LINES,
+        ("score", pa.float64()),  # 0 (normal) … 1 (anomalous)
+        ("risk", pa.string()),  # name of the risk level of the score
+        ("is_anomaly", pa.bool_()),
+        ("detectors", pa.map_(pa.string(), pa.float64())),  # score of each detector, by its name
+        ("model_name", pa.string()),
+        ("model_version", pa.string()),
+        ("mask_version", pa.string()),
+    ]
+)
+"""A row per scored window of a day."""
+
+SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
+    {
+        "ledger": LEDGER,
+        "normalized": NORMALIZED,
+        "quarantine": QUARANTINE,
+        "windows": WINDOWS,
+        "scores": SCORES,
+    }
+)
+"""Schema by table name."""
+
+PARTITIONED: Final = frozenset({"normalized", "quarantine", "windows", "scores"})
+"""Tables that are partitioned by `day` and replaced a day at a time; the ledger only grows."""

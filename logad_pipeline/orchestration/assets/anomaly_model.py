@@ -1,0 +1,116 @@
+"""`anomaly_model`: a BERT-mini trained on the windows of chosen days, registered as the challenger."""
+
+import shutil
+from datetime import date
+
+import dagster as dg
+
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.lake.scoring import window_stream
+from logad_pipeline.orchestration.deployment import Deployment
+from logad_pipeline.orchestration.metadata import picture
+from logad_pipeline.registry.registry import CHALLENGER, log_pictures
+from logad_pipeline.settings import Settings
+
+
+class TrainingDays(dg.Config):
+    """Which days are learned from: ISO dates, both included; empty for the first and last there is."""
+
+    first_day: str = ""
+    last_day: str = ""
+
+
+def chosen_days(prepared: list[date], config: TrainingDays) -> list[date]:
+    """The prepared days within the configured ones.
+
+    Raises:
+        dagster.Failure: if there is none.
+    """
+    first = date.fromisoformat(config.first_day) if config.first_day else date.min
+    last = date.fromisoformat(config.last_day) if config.last_day else date.max
+    days = [day for day in prepared if first <= day <= last]
+    if not days:
+        raise dg.Failure(
+            f"no prepared day between {config.first_day or 'the beginning'} and {config.last_day or 'the end'}: "
+            "materialise windows for the days first (job `prepare_days`)"
+        )
+    return days
+
+
+@dg.asset(
+    deps=["windows"],
+    group_name="model",
+    kinds={"pytorch", "mlflow"},
+    description="BERT-mini and its detectors, fitted on normal windows without labels; alias challenger.",
+)
+def anomaly_model(
+    context: dg.AssetExecutionContext, config: TrainingDays, deployment: Deployment
+) -> dg.MaterializeResult[None]:
+    from logad_pipeline.detectors.fitting import fit_detector
+    from logad_pipeline.reporting.plots import training_curves
+
+    lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
+    days = chosen_days(lake.days("windows"), config)
+    table_version = lake.version("windows")
+    stream = window_stream(lake, days, table_version)
+    context.log.info("%d windows of %d days, %d distinct", len(stream.ids), len(days), len(stream.windows))
+    checkpoint = lake.path("checkpoints") / f"{days[0]}_{days[-1]}_v{table_version}"
+    with registry.run(f"train {days[0]} to {days[-1]}") as mlflow:
+        mlflow.log_params(_parameters(settings, days, table_version))
+        model = fit_detector(
+            stream.windows, stream.ids, stream.positions, settings.window_spec(), settings.fit_spec(),
+            checkpoint=checkpoint, progress=_Teller(context),
+        )  # fmt: skip
+        model.card |= {"days": [str(day) for day in days], "windows_table_version": table_version}
+        history = model.history
+        for step, loss, held_out in zip(history.steps, history.train_loss, history.held_out_loss, strict=True):
+            mlflow.log_metrics({"train_loss": loss, "held_out_loss": held_out}, step=step)
+        mlflow.log_dict(model.card, "card.json")
+        mlflow.set_tag("encoder_source", model.card["encoder"]["source"])
+        curves = training_curves(history.steps, history.train_loss, history.held_out_loss)
+        log_pictures(mlflow, {"training_curves": curves})
+        registered = registry.register(mlflow, model)
+    registry.annotate(registered.version, {"days": f"{days[0]}..{days[-1]}", "content": model.version})
+    registry.set_alias(CHALLENGER, registered.version)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return dg.MaterializeResult(metadata=_metadata(model, registered.version, registered.run_id, curves))
+
+
+def _parameters(settings: Settings, days: list[date], table_version: int) -> dict[str, object]:
+    flat = {f"windows.{k}": v for k, v in settings.windows.model_dump().items()}
+    flat |= {f"model.{k}": v for k, v in settings.model.model_dump().items()}
+    return flat | {
+        "days": len(days), "first_day": str(days[0]), "last_day": str(days[-1]),
+        "windows_table_version": table_version,
+    }  # fmt: skip
+
+
+def _metadata(
+    model: AnomalyDetector, version: str, run_id: str, curves: bytes | None
+) -> dict[str, dg.MetadataValue | str | int | float]:
+    card = model.card
+    metadata: dict[str, dg.MetadataValue | str | int | float] = {
+        "model_version": version,
+        "mlflow_run": run_id,
+        "encoder": f"{card['encoder']['source']}: {card['encoder']['detail']}",
+        "windows": dg.MetadataValue.json(card["windows"]),
+        "held_out_loss": min(model.history.held_out_loss, default=float("nan")),
+        "fit_seconds": card["fit_seconds"],
+    }
+    if curves:
+        metadata["training_curves"] = picture(curves, "training and held-out loss")
+    return metadata
+
+
+class _Teller:
+    """Tells the run's log how far a fit has come, at every tenth of a task."""
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._log = context.log
+        self._told: dict[str, int] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        task, tenth = what.split(",")[0], done * 10 // max(total, 1)
+        if self._told.get(task, -1) < tenth:
+            self._told[task] = tenth
+            self._log.info("%s: %d of %d", what, done, total)

@@ -1,0 +1,72 @@
+"""Running the pipeline from a command: the same jobs as Dagster's pages start, in this process.
+
+Belongs here: the instance, the range of days, and what order a first run takes. No asset is defined here.
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from logad_pipeline.orchestration.build import build_definitions
+from logad_pipeline.settings import Settings
+
+
+class RunFailed(Exception):
+    """A run of the pipeline ended in failure; the text says where to look."""
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Make Dagster's home with its settings if it is not there; telemetry is off. Return its path."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "dagster.yaml"
+    if not file.exists():
+        config = {
+            "telemetry": {"enabled": False},
+            # Two runs of the same days would only race for the same tables.
+            "concurrency": {"runs": {"max_concurrent_runs": 1}},
+        }
+        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def run_job(
+    settings: Settings, job: str, days: tuple[date, date] | None = None, config: dict[str, object] | None = None
+) -> str:
+    """Run a job to its end in this process; return the run's id.
+
+    Args:
+        days: first and last day, for jobs over days: one run goes through all of them.
+        config: configuration of assets by name.
+
+    Raises:
+        RunFailed: if a step fails or a blocking check does not hold.
+    """
+    prepare_instance(settings)
+    tags = {}
+    if days:
+        tags = {"dagster/asset_partition_range_start": str(days[0]), "dagster/asset_partition_range_end": str(days[1])}
+    run_config = {"ops": {name: {"config": values} for name, values in (config or {}).items()}}
+    with dg.DagsterInstance.get() as instance:
+        definition = build_definitions(settings).resolve_job_def(job)
+        result = definition.execute_in_process(
+            run_config=run_config, instance=instance, tags=tags, raise_on_error=False
+        )
+    if not result.success:
+        raise RunFailed(f"run {result.run_id} of job {job} failed: {_reasons(result)}")
+    return str(result.run_id)
+
+
+def _reasons(result: dg.ExecuteInProcessResult) -> str:
+    reasons = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            error = data.error.cause or data.error if data.error else None
+            words = data.user_failure_data.description if data.user_failure_data else None
+            reasons.append(f"{event.step_key}: {words or (error.message.strip() if error else 'no reason given')}")
+    return "; ".join(reasons) or "a check that blocks did not hold; `logad dev` shows which"

@@ -1,0 +1,238 @@
+"""MLflow: where trainings are recorded and models are kept by version and alias.
+
+Belongs here: log, register, alias, fetch and verify. When to train and whom to promote is decided in
+``orchestration``. Aliases, never stages; nothing is unpickled on the way.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
+from logad_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+_MODEL_ARTIFACT: Final = "model"
+
+
+class RegistryUnavailable(Exception):
+    """MLflow could not be reached or refused."""
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A model with where it stands in the registry."""
+
+    detector: AnomalyDetector
+    name: str
+    version: str
+    run_id: str
+
+
+class Registry:
+    """The registry of one deployment; opens no connection until it is asked something."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.uri = settings.tracking_uri
+        self.name = settings.model.name
+        self._artifacts = settings.lake / "mlflow" / "artifacts"
+
+    def prepare(self) -> None:
+        """Bring the embedded database to the current schema, once, before several processes open it."""
+        if not self.uri.startswith("sqlite:///"):
+            return
+        file = Path(self.uri.removeprefix("sqlite:///"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _quiet():
+            import sqlalchemy
+            from mlflow.store.db.utils import _initialize_tables, _upgrade_db
+
+            engine = sqlalchemy.create_engine(self.uri)
+            if file.exists() and sqlalchemy.inspect(engine).get_table_names():
+                _upgrade_db(engine)
+            else:
+                _initialize_tables(engine)
+            engine.dispose()
+
+    def exists(self) -> bool:
+        """Whether an embedded registry was ever made; a server is taken to be there."""
+        return not self.uri.startswith("sqlite:///") or Path(self.uri.removeprefix("sqlite:///")).is_file()
+
+    @contextmanager
+    def run(self, name: str, run_id: str | None = None) -> Iterator[Any]:
+        """A recorded MLflow run of this project's experiment; yields the module ``mlflow``, set up.
+
+        The run is marked as failed if the body raises. ``run_id`` goes on with an earlier run.
+        """
+        with _quiet():
+            import mlflow
+
+            mlflow.set_tracking_uri(self.uri)
+            experiment = mlflow.get_experiment_by_name(self.name)
+            if experiment is None:
+                location = self._artifacts.as_uri() if self.uri.startswith("sqlite:///") else None
+                experiment_id = mlflow.create_experiment(self.name, artifact_location=location)
+            else:
+                experiment_id = experiment.experiment_id
+        with mlflow.start_run(run_id=run_id, experiment_id=experiment_id, run_name=None if run_id else name):
+            yield mlflow
+
+    def register(self, mlflow: Any, detector: AnomalyDetector) -> RegisteredModel:
+        """Log the model in the open run and register it as a new version, loaded back and tried first.
+
+        Raises:
+            RegistryUnavailable: if what was registered does not give the scores that were saved.
+        """
+        with tempfile.TemporaryDirectory(prefix="logad-model-") as folder, _quiet():
+            directory = Path(folder) / _MODEL_ARTIFACT
+            detector.save(directory)
+            info = mlflow.pyfunc.log_model(
+                name=_MODEL_ARTIFACT,
+                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                artifacts={_MODEL_ARTIFACT: str(directory)},
+                registered_model_name=self.name,
+                pip_requirements=["logad-pipeline"],
+            )
+        version = str(info.registered_model_version)
+        loaded = self.load(f"models:/{self.name}/{version}")
+        if loaded.detector.version != detector.version:
+            raise RegistryUnavailable(f"version {version} came back as another model; it gets no alias")
+        log.info("registered %s version %s", self.name, version)
+        return loaded
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Point ``alias`` at a version that loads and predicts.
+
+        Raises:
+            ModelNotFound: if the version does not exist or cannot be loaded; the alias then stays.
+        """
+        model = self.load(f"models:/{self.name}/{version}")
+        from logad_pipeline.streams import score_sequence
+
+        score_sequence(model.detector, ["session opened for user root by (uid=0)"])
+        self._client().set_registered_model_alias(self.name, alias, version)
+
+    def version_of(self, alias: str) -> str | None:
+        """The version that ``alias`` points at, or ``None``."""
+        from mlflow.exceptions import MlflowException
+
+        if not self.exists():
+            return None
+        try:
+            return str(self._client().get_model_version_by_alias(self.name, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise RegistryUnavailable(f"{self.uri}: {error}") from error
+
+    def versions(self) -> list[str]:
+        """All versions, newest first."""
+        if not self.exists():
+            return []
+        found = self._client().search_model_versions(f"name = '{self.name}'")
+        return sorted((str(version.version) for version in found), key=int, reverse=True)
+
+    def newest(self) -> str:
+        """Name of the champion, or where there is none yet of the newest version, as ``models:/…``.
+
+        Raises:
+            ModelNotFound: if nothing was ever registered.
+        """
+        if self.version_of(CHAMPION):
+            return f"models:/{self.name}@{CHAMPION}"
+        versions = self.versions()
+        if not versions:
+            raise ModelNotFound(
+                "there is no model yet; make one with `logad fit FILE --model DIR` and pass --model DIR, or let "
+                "the pipeline train one: `logad train`"
+            )
+        return f"models:/{self.name}/{versions[0]}"
+
+    def load(self, uri: str, device: str = "auto") -> RegisteredModel:
+        """Load ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+
+        Raises:
+            ModelNotFound: if the registry has no such model.
+        """
+        from mlflow.exceptions import MlflowException
+
+        missing = f"{uri} is not in the registry at {self.uri}; `logad train` makes a model"
+        if not self.exists():
+            raise ModelNotFound(missing)
+        name, version, run_id = self._resolve(uri, missing)
+        try:
+            with _quiet():
+                import mlflow
+
+                mlflow.set_tracking_uri(self.uri)
+                local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}"))
+        except (MlflowException, OSError) as error:
+            raise ModelNotFound(f"{uri} is registered, but its files cannot be had: {error}") from error
+        detector = AnomalyDetector.load(local / "artifacts" / _MODEL_ARTIFACT, device)
+        return RegisteredModel(detector, name, version, run_id)
+
+    def _resolve(self, uri: str, missing: str) -> tuple[str, str, str]:
+        from mlflow.exceptions import MlflowException
+
+        name, at, alias = uri.removeprefix("models:/").partition("@")
+        try:
+            if at:
+                found = self._client().get_model_version_by_alias(name, alias)
+            else:
+                name, _, version = name.partition("/")
+                found = self._client().get_model_version(name, version)
+        except MlflowException as error:
+            raise ModelNotFound(missing) from error
+        return name, str(found.version), str(found.run_id)
+
+    def annotate(self, version: str, tags: Mapping[str, str]) -> None:
+        """Write tags on a version."""
+        client = self._client()
+        for key, value in tags.items():
+            client.set_model_version_tag(self.name, version, key, value)
+
+    def tag(self, version: str, key: str) -> str | None:
+        """A tag of a version, or ``None``."""
+        value = self._client().get_model_version(self.name, version).tags.get(key)
+        return None if value is None else str(value)
+
+    def _client(self) -> MlflowClient:
+        with _quiet():
+            from mlflow import MlflowClient
+
+            return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+
+def log_pictures(mlflow: Any, pictures: Mapping[str, bytes | None]) -> None:
+    """Log PNGs by name under ``plots/`` of the open run; those that are ``None`` were not drawn."""
+    with tempfile.TemporaryDirectory(prefix="logad-plots-") as folder:
+        for name, png in pictures.items():
+            if png is not None:
+                file = Path(folder) / f"{name}.png"
+                file.write_bytes(png)
+                mlflow.log_artifact(str(file), "plots")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow without telemetry and without its chatter below WARNING."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    yield
