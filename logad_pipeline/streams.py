@@ -6,6 +6,7 @@ are in ``detectors``; tables are in ``lake``.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -251,6 +252,8 @@ def score_sequence(
     """
     spec = window_spec or model.window_spec
     text = "".join(line.replace("\n", " ") + "\n" for line in lines)
+    # JSON can hold half a character; one that stands for no byte is handed on as the reader would show it.
+    text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
     stream = BytesIO(text.encode("utf-8", "surrogateescape"))
     scorer = FileScorer(model, spec)
     rows = [verdict.to_dict(model.version) for verdict in scorer.score("lines", stream)]

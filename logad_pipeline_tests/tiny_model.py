@@ -74,6 +74,10 @@ def write_checkpoint(folder: Path, *, weights: str = "model.safetensors", heads:
 @functools.cache
 def checkpoint() -> Path:
     """A checkpoint folder that stays for the session."""
+    import torch
+
+    # Threads that wait for one another cost more than such a small model has to compute.
+    torch.set_num_threads(1)
     return write_checkpoint(Path(tempfile.mkdtemp(prefix="logad-tiny-")))
 
 

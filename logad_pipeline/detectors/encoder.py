@@ -74,6 +74,10 @@ class EncoderSpec:
     max_line_tokens: int = 40
     max_tokens: int = 512
 
+    def __post_init__(self) -> None:
+        if not (1 <= self.max_line_tokens and 8 <= self.max_tokens <= 512):
+            raise ValueError("max_line_tokens must be at least 1, and max_tokens between 8 and 512")
+
 
 def pick_device(device: str = "auto") -> str:
     """``cuda`` where there is one and ``auto`` is asked, else what is asked."""
@@ -361,11 +365,14 @@ def _without_bars() -> Iterator[None]:
     """transformers draws bars of its own on stderr; what is worth a bar here is drawn by the caller."""
     from transformers.utils import logging as transformers_logging
 
-    shown = transformers_logging.is_progress_bar_enabled()
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    # Its report of weights that are not used is no news: bert-mini brings heads that nobody needs here.
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(level)
         if shown:
             transformers_logging.enable_progress_bar()
 

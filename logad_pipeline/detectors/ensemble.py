@@ -24,6 +24,7 @@ from logad_pipeline.detectors.encoder import BertEncoder, Progress
 from logad_pipeline.detectors.surprise import Surprise
 from logad_pipeline.detectors.training import TrainingHistory
 from logad_pipeline.detectors.worst_line import WorstLine
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.windows import WindowSet, WindowSpec
 
 DETECTORS: Final[dict[str, type[Detector]]] = {
@@ -119,8 +120,13 @@ class AnomalyDetector:
             self._write(partial)
             partial.chmod(0o755)
             if directory.exists():
-                shutil.rmtree(directory)
-            partial.rename(directory)
+                # The old model goes only when the new one stands in its place.
+                old = partial.with_name(f"{partial.name}.old")
+                directory.rename(old)
+                partial.rename(directory)
+                shutil.rmtree(old)
+            else:
+                partial.rename(directory)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -133,18 +139,18 @@ class AnomalyDetector:
             detector.save(directory / "detectors" / name)
         calibrations = {name: calibration.to_dict() for name, calibration in self.calibrations.items()}
         _write_json(directory / "calibration.json", calibrations)
-        _write_json(directory / "history.json", asdict(self.history))
-        self.version = _content_hash(directory)
         model = {
             "format": _FORMAT,
-            "version": self.version,
             "detectors": list(self.detectors),
             "scale": self.scale.to_dict(),
             "window_spec": self.window_spec.to_dict(),
             "mask_version": self.mask_version,
-            "card": self.card,
         }
         _write_json(directory / "model.json", model)
+        # What the scores depend on is hashed; how long the fit took, and other facts for people, is not.
+        self.version = _content_hash(directory)
+        _write_json(directory / "history.json", asdict(self.history))
+        _write_json(directory / "model.json", model | {"version": self.version, "card": self.card})
 
     @classmethod
     def load(cls, directory: Path, device: str = "auto") -> Self:
@@ -157,6 +163,11 @@ class AnomalyDetector:
         unknown = [name for name in model["detectors"] if name not in DETECTORS]
         if unknown:
             raise ModelNotFound(f"{directory}: detectors {unknown} are not known here; upgrade, or fit it again")
+        if model["mask_version"] != MASK_VERSION:
+            raise ModelNotFound(
+                f"{directory} was fitted on logs masked by version {model['mask_version']}, this release masks by "
+                f"version {MASK_VERSION}; fit it again"
+            )
         calibrations = json.loads((directory / "calibration.json").read_text(encoding="utf-8"))
         history = json.loads((directory / "history.json").read_text(encoding="utf-8"))
         return cls(

@@ -6,6 +6,7 @@ model in ``encoder``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -83,6 +84,7 @@ class MlmTrainer:
         self.spec = spec
         self.checkpoint = checkpoint
         self.history = TrainingHistory()
+        self._data = ""
         self._collate = MaskCollator(encoder.special, int(encoder.model.config.vocab_size))
 
     def train(
@@ -106,11 +108,15 @@ class MlmTrainer:
         weights = np.asarray(train.counts, dtype=np.float64) ** self.spec.count_power
         chances = weights[[segment.window for segment in segments]]
         chances /= chances.sum()
+        self._data = _digest(segments, chances)
         held = self._held_out_batches(held_out)
         model = self.encoder.model
         optimiser = torch.optim.AdamW(model.parameters(), lr=self.spec.learning_rate, weight_decay=0.01)
-        first = self._resume(optimiser)
-        best = {name: value.clone() for name, value in model.state_dict().items()} if held else None
+        first, best = self._resume(optimiser)
+        if best is None and held:
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+        if self.history.stopped in ("steps", "held-out loss flat"):
+            first = self.spec.max_steps  # it had come to its end; one that ran out of time goes on
         best_loss = min(self.history.held_out_loss, default=math.inf)
         started, running = time.monotonic(), []
         for step in range(first, self.spec.max_steps):
@@ -127,9 +133,11 @@ class MlmTrainer:
                 if loss < best_loss:
                     best_loss, self.history.best_step = loss, step + 1
                     best = {name: value.clone() for name, value in model.state_dict().items()}
-                self._save_checkpoint(optimiser, step + 1, best)
-                if last or self._is_flat():
+                done = last or self._is_flat()
+                if done:
                     self.history.stopped = "time" if out_of_time else "steps" if last else "held-out loss flat"
+                self._save_checkpoint(optimiser, step + 1, best)
+                if done:
                     break
         if best is not None:
             model.load_state_dict(best)
@@ -223,7 +231,12 @@ class MlmTrainer:
     def _fingerprint(self) -> dict[str, Any]:
         spec = asdict(self.spec)
         spec.pop("max_minutes")
-        return {"training": spec, "encoder": asdict(self.encoder.spec), "source": self.encoder.source.kind}
+        return {
+            "training": spec,
+            "encoder": asdict(self.encoder.spec),
+            "source": self.encoder.source.kind,
+            "data": self._data,
+        }
 
     def _save_checkpoint(
         self, optimiser: torch.optim.Optimizer, step: int, best: dict[str, torch.Tensor] | None
@@ -249,15 +262,15 @@ class MlmTrainer:
             if old != file:
                 old.unlink()
 
-    def _resume(self, optimiser: torch.optim.Optimizer) -> int:
+    def _resume(self, optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, torch.Tensor] | None]:
         from safetensors.torch import load_file
 
         if self.checkpoint is None or not (self.checkpoint / "checkpoint.json").is_file():
-            return 0
+            return 0, None
         meta = json.loads((self.checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
         if meta["fingerprint"] != self._fingerprint():
             log.warning("%s belongs to another training; starting anew", self.checkpoint)
-            return 0
+            return 0, None
         tensors = load_file(self.checkpoint / meta["file"])
         self.encoder.model.load_state_dict(_part(tensors, "model."))
         state: dict[int, dict[str, Any]] = {}
@@ -267,7 +280,15 @@ class MlmTrainer:
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
         self.history = TrainingHistory(**meta["history"])
         log.info("resumed at step %d of %s", meta["step"], self.checkpoint)
-        return int(meta["step"])
+        return int(meta["step"]), _part(tensors, "best.") or None
+
+
+def _digest(segments: list[Segment], chances: np.ndarray[Any, Any]) -> str:
+    """Names the training data, so that a checkpoint of other logs is not gone on with."""
+    digest = hashlib.sha256(chances.tobytes())
+    for segment in segments:
+        digest.update(segment.ids.tobytes())
+    return digest.hexdigest()
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

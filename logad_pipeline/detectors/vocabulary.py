@@ -18,6 +18,7 @@ from logad_pipeline.detectors.masking import SpecialIds
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 SPECIAL_TOKENS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -30,18 +31,27 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    texts = list(texts)
+    letters = sorted({c for text in texts for c in normalizer.normalize_str(text)} - {" "} | set(_LETTERS))
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=64))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=list("abcdefghijklmnopqrstuvwxyz0123456789"),
+        # Left to itself the trainer knows only the continuations it meets, and numbers them in hash order.
+        special_tokens=[*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters)],
+        initial_alphabet=letters,
         continuing_subword_prefix="##",
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
+    words = tokenizer.get_vocab()
+    trained = Tokenizer(models.WordPiece(words, unk_token="[UNK]", max_input_chars_per_word=64))
+    trained.normalizer = normalizer
+    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trained.add_special_tokens(list(SPECIAL_TOKENS))
+    return trained
 
 
 def read_wordpiece(directory: Path) -> Tokenizer:

@@ -7,6 +7,7 @@ line says (`normalising`), the packing of raw parts (`raw_writer`), reading them
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -103,7 +104,8 @@ def land(
     path = Path(path).absolute()
     _require_regular(path)
     sha, size = _sha256(path)
-    if known := rows_of(lake, sha):
+    if lake.appended("ledger", sha):
+        known = rows_of(lake, sha)
         missing = {row.raw_path for row in known if not path_in(lake, row).exists()}
         if missing:
             _write_parts(lake, path, known, missing)
@@ -126,7 +128,7 @@ def _plan(lake: Lake, path: Path, sha: str, size: int, how: _Reading) -> list[Le
         raise UnreadableInput(f"{path}: is empty; there is nothing to land")
     timed = split.place_undated(how.day or _written_on(path, how.tz))
     source = source_name(path.name)
-    name = raw_name(source, _free_digits(lake, source, sha))
+    name = _free_name(lake, source, sha, split.runs)
     now = datetime.now(UTC)
     return [
         LedgerRow(
@@ -176,14 +178,16 @@ def _written_on(path: Path, tz: tzinfo) -> date:
     return datetime.fromtimestamp(path.stat().st_mtime, tz).date()
 
 
-def _free_digits(lake: Lake, source: str, sha: str) -> str:
-    """Digits of the sha256 for the names of raw parts: all, where another file has the usual ones."""
-    digits = sha[:_SHA_DIGITS]
-    name = f"/{raw_name(source, digits)}"
-    taken = lake.scan("ledger", columns=["raw_path"], where=ds.field("file_sha256") != sha)
-    if any(path.endswith(name) for batch in taken for path in batch.column("raw_path").to_pylist()):
-        return sha
-    return digits
+def _free_name(lake: Lake, source: str, sha: str, days: Iterable[date]) -> str:
+    """File name of the raw parts: with all digits of the sha256 where another file has the usual ones."""
+    name = raw_name(source, sha[:_SHA_DIGITS])
+    if any((lake.path("raw", day) / name).exists() for day in days):
+        others = lake.scan("ledger", columns=["raw_path"], where=ds.field("file_sha256") != sha)
+        if any(
+            path.endswith(f"/{name}") for batch in others for path in batch.column("raw_path").to_pylist()
+        ):
+            return raw_name(source, sha)
+    return name
 
 
 def _first_year(kind: SourceKind, day: date, runs: list[tuple[int, int]]) -> int | None:

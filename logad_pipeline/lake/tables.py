@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from queue import Full, Queue
@@ -42,6 +43,7 @@ _FOLDERS: Final = ("inbox", "raw", "labels", "reports")
 _UNFIT: Final = re.compile(r"[\[\]\\^|\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 _ROW_GROUP: Final = 1 << 16
 _SCAN_ROWS: Final = 20_000
+_COMPACT_EVERY: Final = 50
 
 
 class LakeError(Exception):
@@ -186,6 +188,14 @@ class Lake:
             raise AlreadyAppended(
                 f"{self.path(table)}: another run added the rows of {once} meanwhile; nothing to do"
             ) from error
+        if delta.version() % _COMPACT_EVERY == 0:
+            # A file a commit makes a table slow to read. Should it fail, then because another run is at it.
+            with suppress(CommitFailedError):
+                self._open(table).optimize.compact()
+
+    def appended(self, table: str, once: str) -> bool:
+        """Whether rows were appended under this name; needs no look at the rows."""
+        return self._open(table).transaction_version(once) is not None
 
     def scan(
         self,
@@ -212,7 +222,11 @@ class Lake:
         Raises:
             LakeNotFound, MissingTable: there is nothing to read.
         """
-        dataset = self._open(table, version).to_pyarrow_dataset()
+        partitions = None
+        if days is not None and table in PARTITIONED:
+            # Only for speed: what is not asked for is not even looked at.
+            partitions = [("day", "in", [str(day) for day in sorted(days)])]
+        dataset = self._open(table, version).to_pyarrow_dataset(partitions)
         if days is not None:
             among = ds.field("day").isin(pa.array(sorted(days), pa.date32()))
             where = among if where is None else where & among

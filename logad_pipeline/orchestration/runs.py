@@ -50,7 +50,10 @@ def run_job(
     tags = {}
     if days:
         tags = {"dagster/asset_partition_range_start": str(days[0]), "dagster/asset_partition_range_end": str(days[1])}
-    run_config = {"ops": {name: {"config": values} for name, values in (config or {}).items()}}
+    run_config = {
+        "ops": {name: {"config": values} for name, values in (config or {}).items()},
+        "loggers": {"console": {"config": {"log_level": "INFO"}}},
+    }
     with dg.DagsterInstance.get() as instance:
         definition = build_definitions(settings).resolve_job_def(job)
         result = definition.execute_in_process(

@@ -18,11 +18,13 @@ from logad_pipeline.detectors.vocabulary import (
 LINES = ["failed password for user from ip", "session opened for user", "user logged in from ip"]
 
 
-def test_words_of_the_logs_are_whole_and_strange_ones_fall_into_letters() -> None:
+def test_words_of_the_logs_are_whole() -> None:
     tokenizer = train_wordpiece(LINES, 400)
-    assert tokenizer.encode("failed password for user", add_special_tokens=False).tokens == LINES[0].split()[:4]
-    strange = tokenizer.encode("zyx9q", add_special_tokens=False).tokens
-    assert "[UNK]" not in strange
+    assert tokenizer.encode(LINES[0], add_special_tokens=False).tokens == LINES[0].split()
+
+
+def test_words_never_seen_fall_into_letters() -> None:
+    strange = train_wordpiece(LINES, 400).encode("zyx9q", add_special_tokens=False).tokens
     assert "".join(token.removeprefix("##") for token in strange) == "zyx9q"
 
 
@@ -51,8 +53,9 @@ def test_an_older_vocab_file_gives_the_same_tokens_as_tokenizer_json(tmp_path: P
     (old / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     trained.save(str(new / "tokenizer.json"))
     for text in (*LINES, "User LOGGED in, twice; status200 i/o [sep] zyx"):
-        one, other = (read_wordpiece(folder).encode(text, add_special_tokens=False).ids for folder in (old, new))
-        assert one == other == trained.encode(text, add_special_tokens=False).ids
+        readers = (trained, read_wordpiece(old), read_wordpiece(new))
+        one, *others = (reader.encode(text, add_special_tokens=False).ids for reader in readers)
+        assert others == [one, one]
 
 
 def test_padding_and_truncation_that_a_checkpoint_brings_are_switched_off(tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_padding_and_truncation_that_a_checkpoint_brings_are_switched_off(tmp_pa
 
 
 def test_a_folder_without_a_vocabulary_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="neither tokenizer.json nor vocab.txt"):
+    with pytest.raises(FileNotFoundError, match=r"neither tokenizer\.json nor vocab\.txt"):
         read_wordpiece(tmp_path)
 
 
@@ -90,4 +93,5 @@ def test_a_word_of_absurd_length_is_one_unknown_token() -> None:
 
 def test_the_vocabulary_is_kept_as_plain_json(tmp_path: Path) -> None:
     train_wordpiece(LINES, 400).save(str(tmp_path / "tokenizer.json"))
-    assert json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["type"] == "WordPiece"
+    kept = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    assert kept["model"]["type"] == "WordPiece"

@@ -1,4 +1,4 @@
-"""What the tests of the lake share: an empty lake, small files in it, and what was landed, read back whole."""
+"""What the tests of the lake share: an empty lake, small files, and what a table holds."""
 
 from __future__ import annotations
 

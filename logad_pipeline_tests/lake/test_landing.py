@@ -116,7 +116,7 @@ def test_a_cut_off_or_damaged_file_leaves_nothing_behind(lake: Lake, tmp_path: P
         assert nothing_left(lake)
 
 
-def test_what_cannot_be_landed_is_refused_with_a_reason(lake: Lake, tmp_path: Path, write_log: WriteLog) -> None:
+def test_what_cannot_be_landed_is_refused(lake: Lake, tmp_path: Path, write_log: WriteLog) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, reason in (
         (write_log("empty.log", b""), "is empty; there is nothing to land"),
@@ -157,7 +157,7 @@ def test_lines_without_time_follow_their_neighbours(lake: Lake, write_log: Write
         "app.log", b"what is this\n\n2024-01-01 00:00:00,000 INFO a: one\n\0\0\0\nno header\n"
         b"2024-01-02 00:00:00,000 INFO a: two\nno header\n"
     )  # fmt: skip
-    assert land(lake, path, format="log4j").days == {date(2024, 1, 1): 5, date(2024, 1, 2): 2}
+    assert land(lake, path, format="leveled").days == {date(2024, 1, 1): 5, date(2024, 1, 2): 2}
 
 
 def test_a_file_without_any_time_falls_on_the_day_it_was_written_or_the_given_one(
@@ -210,6 +210,15 @@ def test_a_missing_raw_part_is_named_and_landing_again_restores_it(lake: Lake, w
         open_raw(lake, row)
     assert land(lake, path).already_landed
     assert restored(lake, landed.sha) == path.read_bytes()
+
+
+def test_two_files_whose_names_would_collide_keep_their_own_bytes(
+    lake: Lake, write_log: WriteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_SHA_DIGITS", 0)
+    contents = [f"2024-01-01 00:00:00,000 INFO a: {i}\n".encode() for i in range(3)]
+    landed = [land(lake, write_log(f"app.log.{i}", content)) for i, content in enumerate(contents)]
+    assert [restored(lake, each.sha) for each in landed] == contents
 
 
 def test_parts_of_a_source_come_in_order_of_their_time(lake: Lake, write_log: WriteLog) -> None:

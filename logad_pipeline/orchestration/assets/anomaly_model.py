@@ -45,7 +45,7 @@ def chosen_days(prepared: list[date], config: TrainingDays) -> list[date]:
 )
 def anomaly_model(
     context: dg.AssetExecutionContext, config: TrainingDays, deployment: Deployment
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     from logad_pipeline.detectors.fitting import fit_detector
     from logad_pipeline.reporting.plots import training_curves
 

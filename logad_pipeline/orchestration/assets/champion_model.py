@@ -15,7 +15,7 @@ TOLERANCE = 1.5
     kinds={"mlflow"},
     description="Promotes the challenger if there is no champion yet, or if it does not cry wolf more often.",
 )
-def champion_model(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
+def champion_model(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
     registry, settings = deployment.registry(), deployment.settings()
     challenger, champion = registry.version_of(CHALLENGER), registry.version_of(CHAMPION)
     if challenger is None:

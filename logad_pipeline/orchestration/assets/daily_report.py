@@ -22,7 +22,7 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         kinds={"html"},
         description="The day's ranked windows with their lines, and what stands behind the scores.",
     )
-    def daily_report(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
+    def daily_report(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         from logad_pipeline.reporting.plots import score_histogram
 
         lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()

@@ -38,7 +38,7 @@ def later_days(prepared: list[date], trained: list[str], limit: int) -> list[dat
 )
 def evaluation_report(
     context: dg.AssetExecutionContext, config: EvaluationDays, deployment: Deployment
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
     challenger = registry.load(f"models:/{registry.name}@{CHALLENGER}")
     model = challenger.detector

@@ -26,7 +26,7 @@ def build_normalized_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefini
             dg.AssetCheckSpec("share_of_unparsed_lines", asset="normalized_logs"),
         ],
     )
-    def normalized_logs(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
+    def normalized_logs(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         lake, group_by = deployment.open_lake(), deployment.settings().windows.group_by
         accounts = []
         for day in days_of(context):

@@ -22,7 +22,7 @@ def build_raw_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
             dg.AssetCheckSpec("day_has_data", asset="raw_logs"),
         ],
     )
-    def raw_logs(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
+    def raw_logs(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         lake = deployment.open_lake()
         rows, wrong, empty = [], [], []
         for day in days_of(context):

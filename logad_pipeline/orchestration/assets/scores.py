@@ -24,7 +24,7 @@ def build_scores(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         description="A calibrated score in [0, 1] for each window, by the champion, whose version it carries.",
         check_specs=[dg.AssetCheckSpec("alerts_near_the_promise", asset="scores")],
     )
-    def scores(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
+    def scores(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         registry, lake = deployment.registry(), deployment.open_lake()
         if registry.version_of(CHAMPION) is None:
             raise dg.Failure(

@@ -20,7 +20,7 @@ def build_windows(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         description="Fixed, sliding or session windows of records, within a source and a group.",
         check_specs=[dg.AssetCheckSpec("every_record_in_a_window", asset="windows", blocking=True)],
     )
-    def windows(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult[None]:
+    def windows(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         lake, spec = deployment.open_lake(), deployment.settings().window_spec()
         accounts = [cut_day(lake, day, spec) for day in days_of(context)]
         uncovered = [str(account.day) for account in accounts if not account.all_lines_covered]

@@ -1,0 +1,366 @@
+"""`logad fit` and `logad detect`: what they print, what they leave behind, and how they fail."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from logad_pipeline.cli.main import app
+from logad_pipeline.logs.simulator import Simulation, simulate
+from logad_pipeline_tests.tiny_model import checkpoint, cycle_lines, tiny_model
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEYS = {
+    "source", "group", "lines", "first_line", "last_line", "score", "risk", "is_anomaly", "detectors",
+    "model_version",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LOGAD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
+    folder = tmp_path_factory.mktemp("simulated") / "logs"
+    return simulate(folder, start=date(2026, 3, 2), days=2, lines_per_day=900, seed=5)
+
+
+def log_of(logs: Simulation, name: str) -> Path:
+    return next(path for path in logs.logs if path.name == name)
+
+
+@pytest.fixture(scope="module")
+def fitted(logs: Simulation, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A model that the command fitted on one simulated log, and what it said."""
+    folder = tmp_path_factory.mktemp("fitted") / "model"
+    source = log_of(logs, "app01-service.log")
+    done = logad("fit", source, "--model", folder, "--max-steps", "30", "--base-model", "random",
+                 "--device", "cpu")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny model, which knows a strict order of lines."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    tiny_model().save(folder)
+    return folder
+
+
+def logad(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def plain(file: Path, lines: int = 40, odd: int | None = None) -> Path:
+    """A log of normal lines, with a foreign one at line ``odd`` (from 1)."""
+    text = cycle_lines(lines)
+    if odd is not None:
+        text[odd - 1] = "kernel panic not syncing fatal exception"
+    moments = (f"Mar  2 10:{i // 60:02}:{i % 60:02}" for i in range(lines))
+    file.write_text("".join(f"{at} web1 app[7]: {line}\n" for at, line in zip(moments, text, strict=True)))
+    return file
+
+
+def fails(done: Result, code: int, *words: str) -> None:
+    """One line on stderr that has these words, nothing on stdout, and the exit code."""
+    assert done.exit_code == code, done.output
+    assert done.stdout == ""
+    assert done.stderr.startswith("logad: ")
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+def test_fit_tells_a_person_what_was_learned(fitted: tuple[Path, Result], logs: Simulation) -> None:
+    folder, done = fitted
+    lines = logs.line_counts["app01-service.log"]
+    assert str(folder) in done.stdout
+    assert "encoder    random" in done.stdout
+    assert "4 layers, 256 hidden" in done.stdout
+    assert f"{lines} lines, " in done.stdout
+    assert "30 steps on cpu" in done.stdout
+    assert "1.00% of normal windows" in done.stdout
+
+
+def test_fit_says_nothing_of_a_librarys_inner_life(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = plain(tmp_path / "a.log", 1200)
+    done = logad("fit", source, "--model", "m", "--max-steps", "1", "--base-model", checkpoint())
+    assert done.exit_code == 0, done.output
+    assert not [record.getMessage() for record in caplog.records if record.name.startswith("transformers")]
+
+
+def test_fit_json_is_the_card(logs: Simulation, tmp_path: Path) -> None:
+    source = log_of(logs, "app01-service.log")
+    done = logad("fit", source, "--model", "m", "--max-steps", "1", "--base-model", "random", "--json",
+                 "--window-type", "sliding", "--window-size", "6", "--stride", "3", "--seed",
+                 "4")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    card = json.loads(done.stdout)
+    assert card["window_spec"]["window_type"] == "sliding"
+    assert (card["window_spec"]["size"], card["window_spec"]["stride"]) == (6, 3)
+    assert (card["training"]["seed"], card["training"]["max_steps"]) == (4, 1)
+    assert card["encoder"]["source"] == "random"
+    assert card["logs"]["sources"] == [str(source)]
+    assert card["version"] == json.loads((tmp_path / "m" / "model.json").read_text())["version"]
+
+
+def test_detect_json_has_a_row_a_window_and_every_line_is_in_one(
+    fitted: tuple[Path, Result], logs: Simulation
+) -> None:
+    source = log_of(logs, "app01-service.log")
+    done = logad("detect", source, "--model", fitted[0], "--json")
+    assert done.exit_code == 0, done.output
+    found = rows(done.stdout)
+    assert all(set(row) == KEYS for row in found)
+    lines = [line for row in found for line in row["lines"]]
+    assert lines == list(range(1, logs.line_counts[source.name] + 1))
+    for row in found:
+        assert row["source"] == str(source)
+        assert (row["first_line"], row["last_line"]) == (row["lines"][0], row["lines"][-1])
+        assert 0 <= row["score"] < 1
+        assert row["is_anomaly"] is (row["score"] >= 0.5)
+        assert row["risk"] == ("high" if row["score"] >= 0.85 else "medium" if row["is_anomaly"] else "low")
+        assert all(0 <= value < 1 for value in row["detectors"].values())
+    assert len({row["model_version"] for row in found}) == 1
+
+
+def test_people_see_the_strangest_windows_first(model: Path, tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.log", 60, odd=33)
+    done = logad("detect", source, "--model", model, "--top", "3")
+    shown = done.stdout.splitlines()
+    assert len(shown) == 3
+    assert shown[0].startswith("! ")
+    assert f"{source}:31-35" in shown[0]
+    scores = [float(line[2:].split()[0]) for line in shown]
+    assert scores == sorted(scores, reverse=True)
+    assert "12 windows of 60 lines" in done.stderr
+
+
+def test_standard_input_reads_like_the_file(model: Path, tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.log")
+    from_file = rows(logad("detect", source, "--model", model, "--json").stdout)
+    for content in (source.read_bytes(), gzip.compress(source.read_bytes())):
+        piped = rows(logad("detect", "-", "--model", model, "--json", stdin=content).stdout)
+        assert {row.pop("source") for row in piped} == {"-"}
+        assert piped == [{key: row[key] for key in row if key != "source"} for row in from_file]
+
+
+def test_several_files_are_judged_one_after_the_other(model: Path, tmp_path: Path) -> None:
+    files = [plain(tmp_path / name, 7) for name in ("a.log", "b.log")]
+    found = rows(logad("detect", *files, "--model", model, "--json").stdout)
+    assert [(row["source"], row["first_line"], row["last_line"]) for row in found] == [
+        (str(file), first, last) for file in files for first, last in ((1, 5), (6, 7))
+    ]
+
+
+def test_windows_may_be_cut_otherwise_than_at_the_fit(model: Path, tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.log", 12)
+    sliding = rows(logad("detect", source, "--model", model, "--json", "--window-type", "sliding").stdout)
+    assert [row["first_line"] for row in sliding] == list(range(1, 9))
+    small = rows(logad("detect", source, "--model", model, "--json", "--window-size", "4").stdout)
+    assert [len(row["lines"]) for row in small] == [4, 4, 4]
+    grouped = rows(logad("detect", source, "--model", model, "--json", "--group-by", "program").stdout)
+    assert {row["group"] for row in grouped} == {"app"}
+
+
+def test_fail_on_anomaly_is_for_scripts(model: Path, tmp_path: Path) -> None:
+    calm, odd = plain(tmp_path / "calm.log"), plain(tmp_path / "odd.log", odd=3)
+    assert logad("detect", calm, "--model", model, "--fail-on-anomaly").exit_code == 0
+    assert logad("detect", odd, "--model", model).exit_code == 0
+    assert logad("detect", odd, "--model", model, "--fail-on-anomaly").exit_code == 1
+
+
+def test_output_goes_to_a_file_that_appears_whole(model: Path, tmp_path: Path) -> None:
+    source, out = plain(tmp_path / "a.log"), tmp_path / "out.jsonl"
+    done = logad("detect", source, "--model", model, "--json", "--output", out)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert out.read_text() == logad("detect", source, "--model", model, "--json").stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "out.jsonl"]
+
+
+def test_output_is_left_as_it_was_where_the_input_breaks_off(model: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "cut.log.gz"
+    packed.write_bytes(gzip.compress(plain(tmp_path / "a.log", 2000).read_bytes())[:-60])
+    out = tmp_path / "out.jsonl"
+    out.write_text("yesterday's\n")
+    done = logad("detect", packed, "--model", model, "--json", "--output", out)
+    fails(done, 3, "cut.log.gz", "fetch the file again")
+    assert out.read_text() == "yesterday's\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "cut.log.gz", "out.jsonl"]
+
+
+def test_output_into_a_folder_that_is_not_there(model: Path, tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.log")
+    fails(logad("detect", source, "--model", model, "--output", "no/such/out.txt"), 2, "--output")
+    fails(logad("detect", source, "--model", model, "--output", tmp_path), 2, "--output")
+
+
+@pytest.mark.parametrize("command", ["detect", "fit"])
+def test_an_unknown_option_is_a_usage_error(command: str, tmp_path: Path) -> None:
+    done = logad(command, plain(tmp_path / "a.log"), "--model", "m", "--colour", "blue")
+    assert done.exit_code == 2
+    assert "--colour" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--window-type", "tumbling"], ["tumbling", "fixed, sliding or session"]),
+        (["--window-size", "0"], ["window size 0"]),
+        (["--window-type", "session"], ["--group-by"]),
+        (["--group-by", "("], ["group-by '('", "regular expression"]),
+        (["--group-by", "(a)(b)"], ["2 groups"]),
+        (["--format", "klingon"], ["klingon"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["detect", "fit"])
+def test_a_wrong_value_is_a_usage_error_in_one_line(
+    command: str, options: list[str], words: list[str], model: Path, tmp_path: Path
+) -> None:
+    target = model if command == "detect" else tmp_path / "new"
+    fails(logad(command, plain(tmp_path / "a.log", 200), "--model", target, *options), 2, *words)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "-0.5"])
+def test_a_false_alarm_rate_that_is_none_is_refused(rate: str, tmp_path: Path) -> None:
+    done = logad("fit", plain(tmp_path / "a.log"), "--model", "m", "--false-alarm-rate", rate)
+    fails(done, 2, "false-alarm rate")
+
+
+def unreadable(kind: str, folder: Path) -> Path:
+    file = folder / "odd.log"
+    if kind == "directory":
+        file.mkdir()
+    elif kind == "empty":
+        file.touch()
+    elif kind == "binary":
+        file.write_bytes(bytes(range(256)) * 40)
+    elif kind == "truncated gzip":
+        file.write_bytes(gzip.compress(plain(folder / "a.log", 3000).read_bytes())[:-100])
+    return file
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "empty", "binary", "truncated gzip"])
+@pytest.mark.parametrize("command", ["detect", "fit"])
+def test_input_that_cannot_be_read_is_named_in_one_line(
+    command: str, kind: str, model: Path, tmp_path: Path
+) -> None:
+    target = model if command == "detect" else tmp_path / "new"
+    # Without --json the rows come at the end, so that stdout stays empty.
+    fails(logad(command, unreadable(kind, tmp_path), "--model", target), 3, "odd.log")
+    assert not (tmp_path / "new").exists()
+
+
+def test_empty_standard_input_is_an_error(model: Path) -> None:
+    fails(logad("detect", "-", "--model", model, stdin=b""), 3, "-: no log line")
+
+
+def test_too_short_a_log_to_learn_from(tmp_path: Path) -> None:
+    source = plain(tmp_path / "short.log", 30)
+    fails(logad("fit", source, "--model", "m"), 3, "short.log", "only 3 windows", "give more lines")
+    assert not (tmp_path / "m").exists()
+
+
+def test_without_a_model_detect_says_how_to_make_one(tmp_path: Path) -> None:
+    done = logad("detect", plain(tmp_path / "a.log"), "--model", "nowhere")
+    fails(done, 4, "no model at nowhere", "logad fit FILE --model nowhere")
+
+
+def test_a_damaged_model_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.json").write_text("{")
+    fails(logad("detect", plain(tmp_path / "a.log"), "--model", "m"), 4, "damaged")
+
+
+def test_fit_never_overwrites_what_is_no_model(tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.log", 400)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    fails(logad("fit", source, "--model", precious, "--base-model", "random"), 2, "give another --model")
+    fails(logad("fit", source, "--model", source, "--base-model", "random"), 2, "give another --model")
+    assert [file.name for file in precious.iterdir()] == ["thesis.txt"]
+
+
+def test_a_base_model_folder_that_is_not_there(tmp_path: Path) -> None:
+    done = logad("fit", plain(tmp_path / "a.log", 400), "--model", "m", "--base-model", "./nowhere")
+    assert done.exit_code == 2
+    assert "config.json" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "m").exists()
+
+
+def test_formats_lists_the_names_that_format_takes(tmp_path: Path, model: Path) -> None:
+    names = [line.split()[0] for line in logad("formats").stdout.splitlines()]
+    assert len(names) == len(set(names)) > 5
+    source = plain(tmp_path / "a.log")
+    syslog = next(name for name in names if "syslog" in name or "rfc3164" in name)
+    assert logad("detect", source, "--model", model, "--format", syslog).exit_code == 0
+
+
+def test_a_terminal_is_not_given_what_a_log_line_smuggles_in(model: Path, tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.log")
+    source.write_text(source.read_text().replace("app[7]", "app[7]: \x1b[31mred"))
+    done = logad("detect", source, "--model", model, "--group-by", r"(\S+red)")
+    assert done.exit_code == 0
+    assert "\x1b" not in done.output
+    assert "red" in done.stdout
+
+
+HELP = """
+import sys
+from logad_pipeline.cli.main import app
+for command in ([], ["fit"], ["detect"], ["formats"]):
+    try:
+        app([*command, "--help"])
+    except SystemExit as end:
+        assert not end.code, end.code
+heavy = {"torch", "transformers", "mlflow", "dagster", "sklearn", "pandas"}
+print("LOADED", sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_help_waits_for_no_heavy_library() -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", HELP], capture_output=True, text=True, timeout=60, check=True, env=environment
+    )
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+    assert "--window-type" in done.stdout
+
+
+def test_the_reader_of_our_output_may_leave_early(model: Path, tmp_path: Path) -> None:
+    source = plain(tmp_path / "a.log", 3000)
+    code = "from logad_pipeline.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "detect", str(source), "--model", str(model), "--json"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        said = process.stderr.read().decode()
+        assert process.wait(timeout=120) == 0, said
+    assert "Traceback" not in said
+    assert "BrokenPipe" not in said
