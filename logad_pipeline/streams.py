@@ -235,9 +235,7 @@ class FileScorer:
             self._scores.append((float(scored.score[row]), channels))
         for window in windows:
             score, channels = self._scores[window.unique]
-            yield WindowVerdict(
-                window, score, self.model.scale.risk(score), score >= THRESHOLD, dict(channels)
-            )
+            yield WindowVerdict(window, score, self.model.scale.risk(score), score >= THRESHOLD, dict(channels))
 
 
 def score_sequence(

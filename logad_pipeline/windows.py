@@ -86,9 +86,7 @@ def group_key(group_by: str) -> Callable[[Record], str]:
         pattern = re.compile(group_by)
     except re.error as error:
         known = ", ".join(GROUPINGS)
-        raise ValueError(
-            f"group-by '{group_by}' is not one of {known}, nor a regular expression: {error}"
-        ) from error
+        raise ValueError(f"group-by '{group_by}' is not one of {known}, nor a regular expression: {error}") from error
     if pattern.groups > 1:
         raise ValueError(f"group-by '{group_by}' has {pattern.groups} groups; use one, '(?:…)' for the others")
 
@@ -203,9 +201,7 @@ class WindowSet:
         lengths = np.diff(self.offsets)[chosen]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         gather = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return WindowSet(
-            self.texts, offsets, self.line_ids[gather], self.counts[chosen] if counts is None else counts
-        )
+        return WindowSet(self.texts, offsets, self.line_ids[gather], self.counts[chosen] if counts is None else counts)
 
 
 class WindowIndex:

@@ -41,9 +41,7 @@ def write(file: Path, text: str | bytes) -> str:
     return str(file)
 
 
-def read(
-    spec: WindowSpec, source: str, stream: io.BytesIO | None = None
-) -> tuple[list[LineWindow], WindowReader]:
+def read(spec: WindowSpec, source: str, stream: io.BytesIO | None = None) -> tuple[list[LineWindow], WindowReader]:
     reader = WindowReader(spec, ReadSpec(year=2026))
     return list(reader.read(source, stream)), reader
 

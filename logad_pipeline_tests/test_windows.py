@@ -119,9 +119,7 @@ def test_a_long_session_goes_on_in_further_windows(limit: int, groups: list[str]
 
 
 @given(specs(), STREAMS, st.lists(st.integers(0, 120), max_size=5))
-def test_how_a_stream_arrives_does_not_change_its_windows(
-    spec: WindowSpec, groups: list[str], cuts: list[int]
-) -> None:
+def test_how_a_stream_arrives_does_not_change_its_windows(spec: WindowSpec, groups: list[str], cuts: list[int]) -> None:
     records = list(enumerate(groups))
     windower = Windower(spec)
     found: list[Window] = []

@@ -106,9 +106,7 @@ def cycle_windows() -> list[list[str]]:
     return [cycle_lines(WINDOW.size, start) for start in range(len(CYCLE))]
 
 
-def stream_of(
-    lines: Sequence[str], spec: WindowSpec = WINDOW
-) -> tuple[WindowSet, np.ndarray, list[tuple[int, ...]]]:
+def stream_of(lines: Sequence[str], spec: WindowSpec = WINDOW) -> tuple[WindowSet, np.ndarray, list[tuple[int, ...]]]:
     """A stream cut into windows, as ``fit_detector`` takes it: unique windows, ids, positions."""
     index, windower = WindowIndex(), Windower(spec)
     texts = [index.text_id(line) for line in lines]

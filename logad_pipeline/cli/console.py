@@ -67,7 +67,7 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None
         last = [""]
 
         def line(what: str, done: int, total: int) -> None:
-            task = what.split(",")[0]
+            task = what.split(",", maxsplit=1)[0]
             if not quiet and task != last[0]:
                 last[0] = task
                 say(f"{task} …")
@@ -84,7 +84,7 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None
         tasks: dict[str, Any] = {}
 
         def update(what: str, done: int, total: int) -> None:
-            key = what.split(",")[0]
+            key = what.split(",", maxsplit=1)[0]
             if key not in tasks:
                 tasks[key] = bar.add_task(what, total=total)
             bar.update(tasks[key], completed=done, total=total, description=what)

@@ -16,7 +16,7 @@ from logad_pipeline.cli.console import ExitCode, plain_errors, progress_bar, say
 
 if TYPE_CHECKING:
     from logad_pipeline.detectors.ensemble import AnomalyDetector
-    from logad_pipeline.streams import LineAccount, ReadSpec, WindowVerdict
+    from logad_pipeline.streams import LineAccount, WindowVerdict
     from logad_pipeline.windows import WindowSpec
 
 FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the names."
@@ -25,7 +25,7 @@ GROUP_HELP = "Cut windows within: none, host, program, process, or a regular exp
 
 
 def fit(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Normal logs, plain or .gz/.xz/.zst; - is stdin.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Normal logs, packed or not; - is stdin.")],
     model: Annotated[Path, typer.Option(help="Folder to write the model to.")],
     window_type: Annotated[str, typer.Option(help="fixed, sliding or session.")] = "fixed",
     window_size: Annotated[int, typer.Option(help="Lines a window.")] = 10,
@@ -34,7 +34,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Of weights, sampling and masks.")] = 0,
     max_minutes: Annotated[float | None, typer.Option(help="Stop training after so many minutes.")] = None,
     max_steps: Annotated[int, typer.Option(help="Stop training after so many steps.")] = 1200,
-    base_model: Annotated[str, typer.Option(help="Hub name, local checkpoint folder, or random.")] = "prajjwal1/bert-mini",
+    base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
     false_alarm_rate: Annotated[float, typer.Option(help="Share of normal windows that may raise an alarm.")] = 0.01,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     log_format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "auto",
@@ -85,8 +85,10 @@ def _print_card(model: AnomalyDetector, account: LineAccount, folder: Path, as_j
     print(f"windows    {spec.window_type}{size}{grouped}: {windows['train']} to learn from "
           f"({windows['unique_train']} distinct), {windows['choose']} to choose when to stop, "
           f"{windows['calibrate']} later ones to calibrate")  # fmt: skip
-    print(f"training   {training['steps_taken']} steps on {training['device']}, stopped by {training['stopped_by']}, "
-          f"weights of step {training['best_step']}, seed {training['seed']}; {card['fit_seconds']:.0f} s in all")
+    print(
+        f"training   {training['steps_taken']} steps on {training['device']}, stopped by {training['stopped_by']}, "
+        f"weights of step {training['best_step']}, seed {training['seed']}; {card['fit_seconds']:.0f} s in all"
+    )
     print(f"promise    a score of 0.5 and above for {model.scale.false_alarm_rate:.2%} of normal windows")
 
 

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from logad_pipeline.settings import Settings
 
 LakeOption = Annotated[Path | None, typer.Option("--lake", help="Instead of the configured lake.")]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+FirstDay = Annotated[
+    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all days.")
+]
+LastDay = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")]
+Files = Annotated[list[Path] | None, typer.Argument(metavar="[FILE…]", help="Default: what lies in the inbox.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -96,7 +100,9 @@ def _write_labels(file: Path, made: Any) -> None:
 
 
 def ingest(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE…]", help="Default: what lies in the inbox.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE…]", help="Default: what lies in the inbox.")
+    ] = None,
     log_format: Annotated[str, typer.Option("--format", help="Log format; auto looks at the lines.")] = "auto",
     year: Annotated[int | None, typer.Option(help="Year of the first line, for formats without one.")] = None,
     as_json: Json = False,
@@ -135,8 +141,10 @@ def _say_landed(landed: Any, file: Path, settings: Settings, as_json: bool) -> N
 
 
 def run(
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")
+    ] = None,
+    last: LastDay = None,
     lake: LakeOption = None,
 ) -> None:
     """Run the daily pipeline over landed days; without a champion, train one on the first half of them."""
@@ -169,8 +177,10 @@ def run(
 
 
 def train(
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")
+    ] = None,
+    last: LastDay = None,
     lake: LakeOption = None,
 ) -> None:
     """Train a challenger on prepared days, evaluate it on later ones, and promote it if the gate holds."""
@@ -206,8 +216,10 @@ def _within(days: list[date], first: datetime | None, last: datetime | None) -> 
 
 
 def report(
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")
+    ] = None,
+    last: LastDay = None,
     top: Annotated[int, typer.Option(help="Windows to list.", min=1, max=25)] = 10,
     as_json: Json = False,
     lake: LakeOption = None,
@@ -245,7 +257,8 @@ def _print_report(data: Any, file: Path, top: int, as_json: bool) -> None:
     quality = data.evaluation.to_dict() if data.evaluation else None
     if as_json:
         windows = [{"rank": w.rank, "score": w.score, "risk": w.risk, "source": w.source, "group": w.group,
-                    "lines": [line.line_no for line in w.lines], "time": w.first_time.isoformat() if w.first_time else None,
+                    "lines": [line.line_no for line in w.lines],
+                    "time": w.first_time.isoformat() if w.first_time else None,
                     "repeats": w.repeats} for w in data.top[:top]]  # fmt: skip
         print(json.dumps({"windows": data.windows, "alerts": data.alerts, "report": str(file), "quality": quality,
                           "top": windows}))  # fmt: skip
@@ -293,7 +306,18 @@ def dev(
         settings, opened = _open(lake)
         opened.version("ledger")
         environment = os.environ | {"DAGSTER_HOME": str(prepare_instance(settings)), "LOGAD_LAKE": str(settings.lake)}
-        command = [sys.executable, "-m", "dagster", "dev", "-m", "logad_pipeline.definitions", "-h", host, "-p", str(port)]
+        command = [
+            sys.executable,
+            "-m",
+            "dagster",
+            "dev",
+            "-m",
+            "logad_pipeline.definitions",
+            "-h",
+            host,
+            "-p",
+            str(port),
+        ]
         say(f"Dagster on http://{host}:{port}; stop with Ctrl-C")
         os.execve(sys.executable, command, environment)
 

@@ -70,9 +70,7 @@ class TailCalibration:
         start = int(np.flatnonzero(at_least >= wanted)[-1])
         scale, shape = _fit_tail(values[start:], weight[start:])
         chosen = np.unique(np.linspace(0, start, min(_KNOTS, start + 1)).round().astype(int))
-        return cls(
-            tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total)
-        )
+        return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
 
     def log10_p_value(self, scores: FloatArray) -> FloatArray:
         """``log10`` of the p-value of each score, ``<= 0``; strictly lower for higher scores above the
@@ -80,10 +78,8 @@ class TailCalibration:
         knots, log_p = np.array(self.knots), np.array(self.log10_p)
         inside = np.interp(scores, knots, log_p, left=0.0)
         beyond = np.maximum(scores - knots[-1], 0.0) / self.tail_scale
-        if self.tail_shape > 1e-6:
-            drop = np.log1p(self.tail_shape * beyond) / self.tail_shape
-        else:
-            drop = beyond
+        shape = self.tail_shape
+        drop = np.log1p(shape * beyond) / shape if shape > 1e-6 else beyond
         return np.asarray(np.where(scores > knots[-1], log_p[-1] - drop / math.log(10), inside))
 
     def to_dict(self) -> dict[str, Any]:

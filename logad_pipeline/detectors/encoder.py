@@ -75,7 +75,7 @@ class EncoderSpec:
     max_tokens: int = 512
 
     def __post_init__(self) -> None:
-        if not (1 <= self.max_line_tokens and 8 <= self.max_tokens <= 512):
+        if not (self.max_line_tokens >= 1 and 8 <= self.max_tokens <= 512):
             raise ValueError("max_line_tokens must be at least 1, and max_tokens between 8 and 512")
 
 
@@ -235,7 +235,9 @@ class BertEncoder:
             yield Segment(index, start + first, np.concatenate(ids), np.concatenate(line_of))
             first = last
 
-    def encode(self, windows: WindowSet, progress: Progress | None = None, tokens_a_batch: int = 4096) -> EncodedWindows:
+    def encode(
+        self, windows: WindowSet, progress: Progress | None = None, tokens_a_batch: int = 4096
+    ) -> EncodedWindows:
         """Surprise of every line and the embeddings of every window.
 
         Each segment is read once whole, for the embeddings, and once a complementary mask, for the

@@ -94,7 +94,7 @@ class AnomalyDetector:
         """Score windows that the encoder has already read."""
         if not len(encoded):
             none = np.zeros(0)
-            return ScoredWindows(none, none, {name: none for name in self.detectors}, encoded)
+            return ScoredWindows(none, none, dict.fromkeys(self.detectors, none), encoded)
         log_p = {
             name: self.calibrations[name].log10_p_value(detector.score(encoded))
             for name, detector in self.detectors.items()

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -86,7 +87,7 @@ def split_in_time(positions: Sequence[Sequence[int]], train_share: float, choose
     cuts = [0, int(total * train_share), int(total * (train_share + choose_share)), total]
     used: set[int] = set()
     parts = []
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, end in pairwise(cuts):
         kept = [i for i in range(start, end) if used.isdisjoint(positions[i])]
         for i in kept:
             used.update(positions[i])

@@ -85,9 +85,7 @@ class MaskCollator:
     longest window of the batch. A window of one line always has tokens hidden, never the line.
     """
 
-    def __init__(
-        self, special: SpecialIds, vocab_size: int, token_rate: float = 0.2, line_rate: float = 0.25
-    ) -> None:
+    def __init__(self, special: SpecialIds, vocab_size: int, token_rate: float = 0.2, line_rate: float = 0.25) -> None:
         self._special = special
         self._vocab_size = vocab_size
         self._token_rate = token_rate

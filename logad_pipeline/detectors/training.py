@@ -87,9 +87,7 @@ class MlmTrainer:
         self._data = ""
         self._collate = MaskCollator(encoder.special, int(encoder.model.config.vocab_size))
 
-    def train(
-        self, train: WindowSet, held_out: WindowSet, progress: TrainingProgress | None = None
-    ) -> TrainingHistory:
+    def train(self, train: WindowSet, held_out: WindowSet, progress: TrainingProgress | None = None) -> TrainingHistory:
         """Train until the held-out loss stops falling, the steps or the minutes are used up.
 
         Args:

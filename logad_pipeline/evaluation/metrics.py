@@ -231,9 +231,7 @@ def bootstrap_interval(
     return Interval(low=float(low), high=float(high), level=level, resamples=len(sample))
 
 
-def evaluate(
-    scores: ArrayLike, labels: ArrayLike, threshold: float, seed: int, *, resamples: int = 1000
-) -> Evaluation:
+def evaluate(scores: ArrayLike, labels: ArrayLike, threshold: float, seed: int, *, resamples: int = 1000) -> Evaluation:
     """All metrics of this module at once.
 
     Args:
@@ -280,9 +278,7 @@ def _require_unit_range(values: FloatArray, threshold: float) -> None:
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"threshold {threshold} lies outside [0, 1]")
     if len(values) and (values.min() < 0.0 or values.max() > 1.0):
-        raise ValueError(
-            f"scores span {values.min():g} to {values.max():g}, outside [0, 1]: calibrate them first"
-        )
+        raise ValueError(f"scores span {values.min():g} to {values.max():g}, outside [0, 1]: calibrate them first")
 
 
 def _has_both_classes(truth: BoolArray) -> bool:
@@ -293,9 +289,7 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _counts_by_score(
-    values: FloatArray, truth: BoolArray
-) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
+def _counts_by_score(values: FloatArray, truth: BoolArray) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
     """Distinct scores from high to low, with the number of anomalies and of normal units at each."""
     levels, place = np.unique(-values, return_inverse=True)
     positives = np.bincount(place[truth], minlength=len(levels)).astype(np.int64)
@@ -303,9 +297,7 @@ def _counts_by_score(
     return -levels, positives, negatives
 
 
-def _ranking_metric(
-    positives: NDArray[np.int64], negatives: NDArray[np.int64], metric: RankingMetric
-) -> FloatArray:
+def _ranking_metric(positives: NDArray[np.int64], negatives: NDArray[np.int64], metric: RankingMetric) -> FloatArray:
     """The metric of each row of counts (draws, distinct scores from high to low); NaN without a class."""
     hits = np.cumsum(positives, axis=1, dtype=np.float64)
     false_alarms = np.cumsum(negatives, axis=1, dtype=np.float64)

@@ -78,9 +78,7 @@ def label_windows(batch: pa.RecordBatch, labels: dict[str, set[int]]) -> pa.Bool
         bool ``[rows]``, with nulls.
     """
     marks: list[bool | None] = []
-    for source, lines in zip(
-        batch.column("source").to_pylist(), batch.column("lines").to_pylist(), strict=True
-    ):
+    for source, lines in zip(batch.column("source").to_pylist(), batch.column("lines").to_pylist(), strict=True):
         marked = labels.get(source)
         marks.append(None if marked is None else not marked.isdisjoint(lines))
     return pa.array(marks, pa.bool_())

@@ -183,9 +183,7 @@ def _free_name(lake: Lake, source: str, sha: str, days: Iterable[date]) -> str:
     name = raw_name(source, sha[:_SHA_DIGITS])
     if any((lake.path("raw", day) / name).exists() for day in days):
         others = lake.scan("ledger", columns=["raw_path"], where=ds.field("file_sha256") != sha)
-        if any(
-            path.endswith(f"/{name}") for batch in others for path in batch.column("raw_path").to_pylist()
-        ):
+        if any(path.endswith(f"/{name}") for batch in others for path in batch.column("raw_path").to_pylist()):
             return raw_name(source, sha)
     return name
 

@@ -46,9 +46,7 @@ class _Gathered:
 
 def line_account(lake: Lake, days: Collection[date]) -> LineAccount:
     """Where every landed line of the days went, counted from the tables."""
-    lines = sum(
-        sum(batch.column("day_lines").to_pylist()) for batch in lake.scan("ledger", days, ["day_lines"])
-    )
+    lines = sum(sum(batch.column("day_lines").to_pylist()) for batch in lake.scan("ledger", days, ["day_lines"]))
     records = continuation = 0
     for batch in lake.scan("normalized", days, ["first_line", "last_line"]):
         records += batch.num_rows
@@ -87,18 +85,14 @@ def gather_report(
     known = np.array([value is not None for value in truth], dtype=bool)
     labelled = bool(known.any())
     marks = np.array([bool(value) for value in truth], dtype=bool)
-    quality = (
-        evaluate(scores[known], marks[known], THRESHOLD, seed=0, resamples=_RESAMPLES) if labelled else None
-    )
+    quality = evaluate(scores[known], marks[known], THRESHOLD, seed=0, resamples=_RESAMPLES) if labelled else None
     with ScoreCache(cache_file(lake, model)) as cache:
         remembered = cache.get({*found.worst, *found.sample})
     points = [key for key in found.sample if key in remembered]
     alerts = np.array([found.sample[key][0] >= THRESHOLD for key in points], dtype=bool)
     projection = tsne(np.stack([remembered[key].cls for key in points]), 0, keep=alerts) if points else None
     keep = projection.index if projection else np.zeros(0, dtype=np.int64)
-    point_label = (
-        np.array([bool(found.sample[points[i]][1]) for i in keep]) if labelled and projection else None
-    )
+    point_label = np.array([bool(found.sample[points[i]][1]) for i in keep]) if labelled and projection else None
     history = model.history
     return ReportData(
         title=title,
@@ -117,9 +111,7 @@ def gather_report(
         embeddings_2d=projection.points if projection else None,
         point_is_alert=alerts[keep] if projection else None,
         point_label=point_label,
-        heat=(sorted(found.heat), np.stack([found.heat[name] for name in sorted(found.heat)]))
-        if found.heat
-        else None,
+        heat=(sorted(found.heat), np.stack([found.heat[name] for name in sorted(found.heat)])) if found.heat else None,
         training=(
             np.array(history.steps, dtype=np.float64),
             np.array(history.train_loss),
@@ -137,7 +129,8 @@ def model_card(model: AnomalyDetector, version: str) -> dict[str, str]:
     encoder, windows, training = card["encoder"], card["windows"], card["training"]
     return {
         "version": f"{version} (content {model.version})",
-        "encoder": f"{encoder['layers']} layers, {encoder['hidden']} hidden, {encoder['parameters'] / 1e6:.1f} M parameters",
+        "encoder": f"{encoder['layers']} layers, {encoder['hidden']} hidden, "
+        f"{encoder['parameters'] / 1e6:.1f} M parameters",
         "weights": f"{encoder['source']}: {encoder['detail']}",
         "masks": f"version {model.mask_version}",
         "windows": ", ".join(f"{key} {value}" for key, value in model.window_spec.to_dict().items()),
@@ -156,9 +149,7 @@ def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered) -> No
     truth = marks.to_pylist()
     found.labels.append(np.array(truth, dtype=object))
     rows = batch.drop_columns(["text_ids"]).to_pylist()
-    for row, ids, score, label in zip(
-        rows, batch.column("text_ids").to_pylist(), scores.tolist(), truth, strict=True
-    ):
+    for row, ids, score, label in zip(rows, batch.column("text_ids").to_pylist(), scores.tolist(), truth, strict=True):
         key = window_key(ids)
         found.repeats[key] += 1
         found.by_day[row["day"], "windows"] += 1

@@ -252,9 +252,7 @@ class Lake:
         if not DeltaTable.is_deltatable(str(self.root / "ledger")):
             raise LakeNotFound(f"no lake at {self.root}; run `logad init`, or name another folder")
         if not DeltaTable.is_deltatable(str(self.root / table)):
-            raise MissingTable(
-                f"{self.path(table)}: the table is missing; `logad init` makes it anew, and empty"
-            )
+            raise MissingTable(f"{self.path(table)}: the table is missing; `logad init` makes it anew, and empty")
         return DeltaTable(str(self.root / table), version=version)
 
 

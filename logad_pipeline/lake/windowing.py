@@ -214,9 +214,7 @@ class _Cutter:
         }
         ends = pa.array(self._ends, pa.int32())
         for name, numbers in zip(("record_ids", "lines", "text_ids"), self._lists, strict=True):
-            arrays[name] = pa.ListArray.from_arrays(
-                ends, pa.array(numbers, pa.int64()), type=WINDOWS.field(name).type
-            )
+            arrays[name] = pa.ListArray.from_arrays(ends, pa.array(numbers, pa.int64()), type=WINDOWS.field(name).type)
         for name, column in values.items():
             arrays[name] = pa.array(column, WINDOWS.field(name).type)
         self._rows, self._ends, self._lists = [], [0], ([], [], [])
@@ -235,9 +233,7 @@ def texts_of(lake: Lake, days: Collection[date]) -> dict[int, str]:
     return texts
 
 
-def read_windows(
-    lake: Lake, days: Collection[date], batch_rows: int = _BATCH_ROWS
-) -> Iterator[pa.RecordBatch]:
+def read_windows(lake: Lake, days: Collection[date], batch_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """The windows of some days, day after day, in the schema of `windows`; in no fixed order within one.
 
     Raises:

@@ -111,9 +111,7 @@ def identify(
         UnreadableInput: as `read_records`; also for standard input and pipes, which can be read only once.
     """
     if str(source) == "-" or Path(source).is_fifo():
-        raise UnreadableInput(
-            f"{source}: can be read only once; save it to a file, or pass --format and --year"
-        )
+        raise UnreadableInput(f"{source}: can be read only once; save it to a file, or pass --format and --year")
     log_format = detect(source) if format == "auto" else get_format(format)
     if not log_format.yearless:
         return SourceKind(log_format.name, None)

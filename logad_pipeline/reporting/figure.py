@@ -62,9 +62,7 @@ def new_axes(title: str, x_label: str, y_label: str, *, theme: Theme, height: fl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(
-        figsize=(WIDTH_INCHES, height), dpi=DOTS_PER_INCH, facecolor=theme.paper, layout="constrained"
-    )
+    figure = Figure(figsize=(WIDTH_INCHES, height), dpi=DOTS_PER_INCH, facecolor=theme.paper, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_facecolor(theme.paper)

@@ -97,9 +97,7 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike, *, theme: ThemeName = "light
     return png(figure)
 
 
-def pr_curve(
-    scores: ArrayLike, labels: ArrayLike, threshold: float, *, theme: ThemeName = "light"
-) -> bytes | None:
+def pr_curve(scores: ArrayLike, labels: ArrayLike, threshold: float, *, theme: ThemeName = "light") -> bytes | None:
     """Precision against recall, the alert threshold marked; ``None`` unless both classes are present.
 
     Raises:
@@ -230,9 +228,7 @@ def heat_strip(
     if len(rows) < len(groups):
         title += f" ({len(rows)} of {len(groups):,} groups shown)"
     look = THEMES[theme]
-    figure, axes = new_axes(
-        title, "hour of the day (UTC)", "", theme=look, height=1.15 + 0.24 * max(2, len(rows))
-    )
+    figure, axes = new_axes(title, "hour of the day (UTC)", "", theme=look, height=1.15 + 0.24 * max(2, len(rows)))
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Rectangle
 

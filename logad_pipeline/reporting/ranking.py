@@ -84,9 +84,7 @@ def window_views(data: ReportData, budget_bytes: int = TEXT_BUDGET_BYTES) -> tup
     return tuple(views)
 
 
-def _window_view(
-    window: ReportWindow, data: ReportData, lines: tuple[LineView, ...], note: str
-) -> WindowView:
+def _window_view(window: ReportWindow, data: ReportData, lines: tuple[LineView, ...], note: str) -> WindowView:
     detectors = tuple(
         DetectorView(label(name, 60), score_text(score), _width(score), score >= data.threshold)
         for name, score in sorted(window.detectors.items(), key=lambda item: (-item[1], item[0]))
@@ -158,9 +156,7 @@ def _most_surprising(lines: Sequence[ReportLine]) -> frozenset[int]:
         return frozenset()
     usual = median(surprise for surprise, _ in known)
     most = max(1, min(_MARKED_LINES, len(known) // 3))
-    return frozenset(
-        place for surprise, place in known[:most] if surprise > usual and surprise >= known[0][0] / 2
-    )
+    return frozenset(place for surprise, place in known[:most] if surprise > usual and surprise >= known[0][0] / 2)
 
 
 def _places_shown(lines: Sequence[ReportLine]) -> list[int]:

@@ -123,9 +123,7 @@ def test_fit_json_is_the_card(logs: Simulation, tmp_path: Path) -> None:
     assert card["version"] == json.loads((tmp_path / "m" / "model.json").read_text())["version"]
 
 
-def test_detect_json_has_a_row_a_window_and_every_line_is_in_one(
-    fitted: tuple[Path, Result], logs: Simulation
-) -> None:
+def test_detect_json_has_a_row_a_window_and_every_line_is_in_one(fitted: tuple[Path, Result], logs: Simulation) -> None:
     source = log_of(logs, "app01-service.log")
     done = logad("detect", source, "--model", fitted[0], "--json")
     assert done.exit_code == 0, done.output
@@ -263,9 +261,7 @@ def unreadable(kind: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "empty", "binary", "truncated gzip"])
 @pytest.mark.parametrize("command", ["detect", "fit"])
-def test_input_that_cannot_be_read_is_named_in_one_line(
-    command: str, kind: str, model: Path, tmp_path: Path
-) -> None:
+def test_input_that_cannot_be_read_is_named_in_one_line(command: str, kind: str, model: Path, tmp_path: Path) -> None:
     target = model if command == "detect" else tmp_path / "new"
     # Without --json the rows come at the end, so that stdout stays empty.
     fails(logad(command, unreadable(kind, tmp_path), "--model", target), 3, "odd.log")
@@ -354,9 +350,7 @@ def test_the_reader_of_our_output_may_leave_early(model: Path, tmp_path: Path) -
     code = "from logad_pipeline.cli.main import main; main()"
     command = [sys.executable, "-c", code, "detect", str(source), "--model", str(model), "--json"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.close()

@@ -16,9 +16,7 @@ from logad_pipeline.windows import WindowSpec
 
 
 def test_labels_of_simulated_logs_reach_the_windows_of_their_lines(lake: Lake, tmp_path: Path) -> None:
-    simulation = simulate(
-        tmp_path / "sim", start=date(2024, 1, 1), days=3, lines_per_day=500, first_incident_day=1
-    )
+    simulation = simulate(tmp_path / "sim", start=date(2024, 1, 1), days=3, lines_per_day=500, first_incident_day=1)
     (lake.path("labels") / "labels.csv").write_bytes(simulation.labels.read_bytes())
     labels = read_labels(lake)
     assert sum(map(len, labels.values())) == simulation.labelled_lines > 0

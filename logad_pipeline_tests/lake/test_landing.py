@@ -33,9 +33,7 @@ def nothing_left(lake: Lake) -> bool:
     return not list(lake.path("raw").iterdir()) and lake.days("ledger") == []
 
 
-def test_lines_go_to_the_days_they_tell_of_and_come_back_byte_for_byte(
-    lake: Lake, write_log: WriteLog
-) -> None:
+def test_lines_go_to_the_days_they_tell_of_and_come_back_byte_for_byte(lake: Lake, write_log: WriteLog) -> None:
     content = (
         b"2024-01-01 23:59:59,000 INFO a: one\r\n"
         b"  continued \xff\xfe\n"

@@ -168,9 +168,7 @@ STAMPS = st.one_of(
 
 @given(st.lists(STAMPS, min_size=1, max_size=25))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_day_is_parsed_as_the_whole_file_was(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
-) -> None:
+def test_a_day_is_parsed_as_the_whole_file_was(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
     folder = tmp_path_factory.mktemp("whole")
     path = folder / "syslog"
     path.write_text("\n".join(lines))

@@ -123,9 +123,7 @@ def test_a_killed_writer_leaves_the_day_as_it_was(lake: Lake) -> None:
         "    os._exit(9)\n"
         "Lake(Path(sys.argv[1])).replace_day('quarantine', DAY, some())\n"
     )
-    killed = subprocess.run(
-        [sys.executable, "-c", script, str(lake.root)], check=False, cwd=Path(__file__).parents[2]
-    )
+    killed = subprocess.run([sys.executable, "-c", script, str(lake.root)], check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == 9
     assert {row["source"] for row in rows(lake, "quarantine", "line")} == {"a"}
     assert lake.replace_day("quarantine", DAY, [quarantined(DAY, range(2))]) == 2

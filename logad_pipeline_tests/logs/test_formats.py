@@ -273,9 +273,7 @@ def test_no_format_fails_on_any_text(line: str) -> None:
     st.integers(0, 200),
     st.text(st.characters(exclude_characters="\n"), max_size=20),
 )
-def test_no_format_fails_on_broken_headers(
-    case: tuple[str, str, tuple[object, ...]], cut: int, text: str
-) -> None:
+def test_no_format_fails_on_broken_headers(case: tuple[str, str, tuple[object, ...]], cut: int, text: str) -> None:
     for log_format in FORMATS:
         log_format.matches(case[1][:cut] + text + case[1][cut + len(text) :])
 

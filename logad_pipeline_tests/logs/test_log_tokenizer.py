@@ -39,9 +39,7 @@ GOLDEN = {
     "Accepted publickey for deploy from 10.1.2.3 port 40022 ssh2": (
         "accepted publickey for user from ip port num ssh2"
     ),
-    "Accepted keyboard-interactive/pam for alice from 10.1.2.3": (
-        "accepted keyboard-interactive/pam for user from ip"
-    ),
+    "Accepted keyboard-interactive/pam for alice from 10.1.2.3": ("accepted keyboard-interactive/pam for user from ip"),
     "Accepted gssapi-with-mic for alice from 10.1.2.3": "accepted gssapi-with-mic for user from ip",
     "Invalid user oracle from 203.0.113.9": "invalid user from ip",
     "Connection closed by authenticating user root 203.0.113.9 port 5001 [preauth]": (

@@ -84,9 +84,7 @@ def test_every_line_is_accounted_for_once(name: str, lines: list[bytes], ended: 
 
 @settings(max_examples=30)
 @given(st.lists(LINE, min_size=1, max_size=40))
-def test_the_whole_way_accounts_for_every_line(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
-) -> None:
+def test_the_whole_way_accounts_for_every_line(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
     data = b"\n".join([b"not the first bytes of a packed file", *lines])
     count = len(list(read_lines(io.BytesIO(data))))
     path = tmp_path_factory.mktemp("way") / "x.log"
@@ -163,9 +161,7 @@ def test_bytes_that_are_no_utf8() -> None:
     )
     first = entries[0]
     assert isinstance(first, Record) and first.message.encode("utf-8", "surrogateescape") == b"gr\xfc\xdfe"
-    assert [entry.reason for entry in entries[1:] if isinstance(entry, Rejected)] == [
-        "bytes that are no text"
-    ] * 2
+    assert [entry.reason for entry in entries[1:] if isinstance(entry, Rejected)] == ["bytes that are no text"] * 2
 
 
 def test_byte_order_mark_and_carriage_return_are_no_message() -> None:
@@ -173,9 +169,7 @@ def test_byte_order_mark_and_carriage_return_are_no_message() -> None:
 
 
 def test_leap_day_in_a_year_without_one_is_rejected() -> None:
-    entries = list(
-        read_records(io.BytesIO(b"Feb 28 12:00:00 h a: x\nFeb 29 12:00:00 h a: y\n" * 2), year=2023)
-    )
+    entries = list(read_records(io.BytesIO(b"Feb 28 12:00:00 h a: x\nFeb 29 12:00:00 h a: y\n" * 2), year=2023))
     assert [type(entry) for entry in entries] == [Record, Rejected] * 2
     assert isinstance(entries[1], Rejected) and "29 February does not exist in 2023" in entries[1].reason
 
@@ -232,9 +226,7 @@ def test_zone_of_the_caller() -> None:
 
 def test_truncated_file_gives_its_records_and_then_raises(tmp_path: Path) -> None:
     path = tmp_path / "cut.gz"
-    path.write_bytes(
-        gzip.compress(os.urandom(90_000).hex().encode() + b"\n" + syslog("Oct 10", "Oct 11"))[:-9]
-    )
+    path.write_bytes(gzip.compress(os.urandom(90_000).hex().encode() + b"\n" + syslog("Oct 10", "Oct 11"))[:-9])
     seen: list[Record | Rejected] = []
     with pytest.raises(UnreadableInput, match=r"cut\.gz"):
         seen.extend(read_records(path, format="rfc3164"))

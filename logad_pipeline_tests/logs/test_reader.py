@@ -140,9 +140,7 @@ def test_standard_input(kind: str) -> None:
         "assert not sys.stdin.closed\n"
     )
     data = PACKERS[kind](TEXT) if kind in PACKERS else TEXT
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=data, capture_output=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True, timeout=60)
     assert done.stdout == TEXT
 
 

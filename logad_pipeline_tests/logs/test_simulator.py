@@ -74,9 +74,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
 @pytest.fixture(scope="module")
 def timed(made: Simulation) -> dict[str, list[tuple[datetime, str]]]:
     """Every file's lines with their times."""
-    return {
-        path.name: [(time_of(line, path.name, START), line) for line in lines_of(path)] for path in made.logs
-    }
+    return {path.name: [(time_of(line, path.name, START), line) for line in lines_of(path)] for path in made.logs}
 
 
 def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path: Path, made: Simulation) -> None:
@@ -127,9 +125,7 @@ def test_incidents_agree_with_their_labels(made: Simulation) -> None:
     assert [row["incident"] for row in rows] == [one.incident for one in made.incidents]
     assert [one.first for one in made.incidents] == sorted(one.first for one in made.incidents)
     for one, row in zip(made.incidents, rows, strict=True):
-        times = [
-            datetime.fromisoformat(label["time"]) for label in labels if label["incident"] == one.incident
-        ]
+        times = [datetime.fromisoformat(label["time"]) for label in labels if label["incident"] == one.incident]
         assert (min(times), max(times), len(times)) == (one.first, one.last, one.lines)
         assert {label["kind"] for label in labels if label["incident"] == one.incident} == {one.kind}
         assert (row["kind"], row["host"], int(row["lines"])) == (one.kind, one.host, one.lines)
@@ -275,9 +271,7 @@ def test_files_of_others_are_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "four years of work"
 
 
-def test_a_run_that_breaks_leaves_the_earlier_one_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_breaks_leaves_the_earlier_one_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = simulate(tmp_path / "logs", start=START, days=1, lines_per_day=300)
     before = bytes_of(first)
 

@@ -36,9 +36,7 @@ def example_window(rank: int, score: float, *, lines: int = 10, label: bool | No
         text = ODD[(rank + place) % len(ODD)] if odd else QUIET[(rank + place) % len(QUIET)]
         stamp = begin + timedelta(seconds=4 * place)
         surprise = float(rng.gamma(3, 0.2)) + (4.0 * score if odd else 0.0)
-        told.append(
-            ReportLine(12_000 + 613 * rank + place, f"{stamp:%b %d %H:%M:%S} {host} {text}", surprise)
-        )
+        told.append(ReportLine(12_000 + 613 * rank + place, f"{stamp:%b %d %H:%M:%S} {host} {text}", surprise))
     detectors = {
         "surprise": score,
         "distance": score * 0.93,

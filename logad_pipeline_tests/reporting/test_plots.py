@@ -100,9 +100,7 @@ def test_a_rate_a_little_above_the_promise_is_put_down_to_chance() -> None:
 def test_threads_draw_the_same_picture_as_one() -> None:
     expected = plots.score_histogram(SCORES, 0.5)
     drawn: list[bytes | None] = []
-    threads = [
-        threading.Thread(target=lambda: drawn.append(plots.score_histogram(SCORES, 0.5))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: drawn.append(plots.score_histogram(SCORES, 0.5))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

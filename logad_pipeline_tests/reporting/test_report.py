@@ -300,9 +300,7 @@ def test_the_headline_of_a_quiet_day_names_the_highest_score() -> None:
 
 
 def test_a_window_without_times_or_names_says_so() -> None:
-    bare = replace(
-        example_window(1, 0.9), first_time=None, last_time=None, group="", source="", lines=(), detectors={}
-    )
+    bare = replace(example_window(1, 0.9), first_time=None, last_time=None, group="", source="", lines=(), detectors={})
     data = replace(empty_report(), windows=1, alerts=1, top=(bare,))
     text = Page(render_report(data)).text
     assert "on an unnamed source, no time." in text
@@ -311,9 +309,7 @@ def test_a_window_without_times_or_names_says_so() -> None:
 
 def test_times_without_a_zone_are_not_called_utc() -> None:
     naive = replace(example_window(1, 0.9), first_time=datetime(2026, 5, 4, 3), last_time=None)
-    assert headline(replace(empty_report(), windows=1, alerts=1, top=(naive,))).endswith(
-        "2026-05-04 03:00:00."
-    )
+    assert headline(replace(empty_report(), windows=1, alerts=1, top=(naive,))).endswith("2026-05-04 03:00:00.")
 
 
 def test_the_same_data_gives_the_same_page(full: str) -> None:

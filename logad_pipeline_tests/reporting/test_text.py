@@ -66,7 +66,5 @@ def test_times_in_words() -> None:
     assert time_text(begin.astimezone(timezone(timedelta(hours=9)))) == "2026-05-04 23:59:50 UTC"
     assert span_text(begin, begin) == "2026-05-04 23:59:50 UTC"
     assert span_text(begin, begin + timedelta(seconds=5)) == "2026-05-04 23:59:50 to 23:59:55 UTC"
-    assert span_text(begin, begin + timedelta(minutes=1)) == (
-        "2026-05-04 23:59:50 to 2026-05-05 00:00:50 UTC"
-    )
+    assert span_text(begin, begin + timedelta(minutes=1)) == ("2026-05-04 23:59:50 to 2026-05-05 00:00:50 UTC")
     assert span_text(None, begin) == time_text(begin)

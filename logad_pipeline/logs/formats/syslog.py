@@ -25,9 +25,7 @@ _TAG: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 # The host is tried last: in `sshd[1000]: text` the first word is the program.
-_HOST_AND_TAG: Final = (
-    rf"(?:(?P<host>\S+) {{1,2}})??(?P<program>[^\s:\[]{{1,64}})(?:{_PID}|:(?:\s|$))(?P<message>.*)"
-)
+_HOST_AND_TAG: Final = rf"(?:(?P<host>\S+) {{1,2}})??(?P<program>[^\s:\[]{{1,64}})(?:{_PID}|:(?:\s|$))(?P<message>.*)"
 _PRIORITY: Final = r"(?:<(?P<priority>[0-9]{1,3})>)?"
 _BSD_STAMP: Final = rf"{_PRIORITY}(?P<minute>{BSD}):(?P<second>[0-9]{{2}})(?:\.(?P<fraction>[0-9]{{1,9}}))?"
 _ISO_STAMP: Final = rf"{_PRIORITY}(?=[0-9-]{{10}}T){ISO}"

@@ -113,9 +113,7 @@ class World:
             )
             for i, name in enumerate(_PEOPLE)
         )
-        customers = tuple(
-            Customer(rng.randrange(1000, 9999), stranger(rng), rng.choice(AGENTS)) for _ in range(150)
-        )
+        customers = tuple(Customer(rng.randrange(1000, 9999), stranger(rng), rng.choice(AGENTS)) for _ in range(150))
         return cls(
             seed=seed,
             start_ms=start_ms,

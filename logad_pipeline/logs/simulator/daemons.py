@@ -68,9 +68,7 @@ def database(chain: Chain) -> None:
             f'automatic vacuum of table "shop.public.{rng.choice(TABLES)}": index scans: {rng.randrange(2)}',
         )
     elif kind < 0.9:
-        postgres(
-            chain, f"duration: {rng.uniform(1000, 2600):.3f} ms  statement: {rng.choice(SLOW_STATEMENTS)}"
-        )
+        postgres(chain, f"duration: {rng.uniform(1000, 2600):.3f} ms  statement: {rng.choice(SLOW_STATEMENTS)}")
     else:
         postgres(chain, "could not receive data from client: Connection reset by peer")
 
@@ -155,8 +153,7 @@ def web_server(chain: Chain) -> None:
         chain.daemon(
             WEB02,
             "php-fpm8.2",
-            f"WARNING: [pool www] server reached pm.max_children setting ({rng.choice((20, 30))}), "
-            "consider raising it",
+            f"WARNING: [pool www] server reached pm.max_children setting ({rng.choice((20, 30))}), consider raising it",
         )
         return
     queue = f"{rng.getrandbits(40):010X}"

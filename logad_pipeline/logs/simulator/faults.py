@@ -69,9 +69,7 @@ def dying_disk(chain: Chain) -> tuple[Host, str]:
         f"Device: /dev/sda [SAT], {rng.randrange(2, 30)} Currently unreadable (pending) sectors",
     )
     for _ in range(2):
-        chain.kernel(
-            DB01, f"ata3.00: exception Emask 0x0 SAct 0x{rng.getrandbits(8):x} SErr 0x0 action 0x0", (20, 180)
-        )
+        chain.kernel(DB01, f"ata3.00: exception Emask 0x0 SAct 0x{rng.getrandbits(8):x} SErr 0x0 action 0x0", (20, 180))
         chain.kernel(DB01, "ata3.00: failed command: READ FPDMA QUEUED")
         chain.kernel(DB01, "ata3.00: status: { DRDY ERR }")
         chain.kernel(
@@ -96,8 +94,7 @@ def out_of_memory(chain: Chain) -> tuple[Host, str]:
     pid, resident = chain.new_pid(host), rng.randrange(2_000_000, 6_000_000)
     chain.kernel(
         host,
-        f"{process} invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, "
-        "oom_score_adj=0",
+        f"{process} invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0",
     )
     chain.kernel(
         host,

@@ -69,9 +69,7 @@ def checkout(chain: Chain, customer: Customer) -> Request:
     branch = rng.random()
     if chain.now >= chain.day.released and branch < 0.45:
         tier = rng.choice(("bronze", "silver", "gold"))
-        steps.append(
-            _info("pricing", f"loyalty tier {tier} applied, discount {rng.choice((2, 3, 5))} percent")
-        )
+        steps.append(_info("pricing", f"loyalty tier {tier} applied, discount {rng.choice((2, 3, 5))} percent"))
     elif branch > 0.93:
         steps.append(Step("WARNING", "payments", "provider did not answer within 800 ms, retry 1 of 3"))
     steps.append(_info("payments", f"authorised {amount}, reference pay_{rng.getrandbits(40):010x}"))
@@ -110,9 +108,7 @@ def search(chain: Chain, customer: Customer) -> Request:
         steps.append(Step("ERROR", "search", "index answered 503, falling back to database"))
         steps.append(_info("store", f"found {rng.randrange(1, 60)} rows in {rng.randrange(90, 400)} ms"))
     else:
-        steps.append(
-            _info("search", f"index answered {rng.randrange(0, 140)} hits in {rng.randrange(3, 40)} ms")
-        )
+        steps.append(_info("search", f"index answered {rng.randrange(0, 140)} hits in {rng.randrange(3, 40)} ms"))
     steps.append(_info("gateway", "answered 200 in {elapsed} ms"))
     return Request(f"GET /api/v1/search?q={rng.choice(CATEGORIES)}&page={rng.randrange(1, 4)}", 200, steps)
 
@@ -158,9 +154,7 @@ _MIX: Final[tuple[tuple[Callable[[Chain, Customer], Request], float], ...]] = (
 )
 
 
-def play_request(
-    chain: Chain, request: Request, customer: Customer, pace: tuple[float, float] = QUICK
-) -> None:
+def play_request(chain: Chain, request: Request, customer: Customer, pace: tuple[float, float] = QUICK) -> None:
     """Write a request to both logs: the access line first, as it bears the time of arrival."""
     size = chain.rng.randrange(180, 9000)
     if request.method_and_path.endswith("/stock"):
@@ -226,9 +220,7 @@ def visit(chain: Chain) -> None:
         referrer = SITE + page
         for asset in ASSETS[: rng.randrange(0, 4) if number else 3]:
             status = 200 if rng.random() < 0.6 else 304
-            chain.access(
-                customer.address, f"GET {asset}", status, 4000 + 37 * len(asset), customer.agent, referrer
-            )
+            chain.access(customer.address, f"GET {asset}", status, 4000 + 37 * len(asset), customer.agent, referrer)
 
 
 def health_check(chain: Chain) -> None:

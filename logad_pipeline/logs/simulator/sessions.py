@@ -68,9 +68,7 @@ def cron_open(chain: Chain, host: Host, user: str, command: str) -> int:
     """A cron job starts; returns the pid that ``cron_close`` needs."""
     pid = chain.new_pid(host)
     uid = SERVICE_UIDS[user]
-    chain.say(
-        host, "CRON", f"pam_unix(cron:session): session opened for user {user}(uid={uid}) by (uid=0)", pid
-    )
+    chain.say(host, "CRON", f"pam_unix(cron:session): session opened for user {user}(uid={uid}) by (uid=0)", pid)
     chain.say(host, "CRON", f"({user}) CMD ({command})", pid + 1)
     return pid
 
@@ -86,9 +84,7 @@ def cron_run(chain: Chain, host: Host, user: str, command: str, seconds: tuple[f
     cron_close(chain, host, user, pid)
 
 
-def login(
-    chain: Chain, host: Host, user: str, uid: int, address: str, key: str | None, refused: int = 0
-) -> Login:
+def login(chain: Chain, host: Host, user: str, uid: int, address: str, key: str | None, refused: int = 0) -> Login:
     """Someone logs in, with a key or a password, after ``refused`` wrong passwords."""
     rng = chain.rng
     pid, port = chain.new_pid(host), rng.randrange(32_800, 61_000)
@@ -115,9 +111,7 @@ def logout(chain: Chain, session: Login) -> None:
     chain.say(host, "sshd", f"Disconnected from user {user} {peer}", session.pid + 9)
     chain.say(host, "sshd", f"pam_unix(sshd:session): session closed for user {user}", session.pid)
     chain.systemd(host, f"session-{session.number}.scope: Deactivated successfully.")
-    chain.daemon(
-        host, "systemd-logind", f"Session {session.number} logged out. Waiting for processes to exit."
-    )
+    chain.daemon(host, "systemd-logind", f"Session {session.number} logged out. Waiting for processes to exit.")
     chain.daemon(host, "systemd-logind", f"Removed session {session.number}.")
 
 
@@ -148,9 +142,7 @@ def _come_in(chain: Chain, person: Person) -> Login:
     address = person.addresses[0 if chain.rng.random() < 0.8 else 1]
     by_password = chain.rng.random() < 0.15
     refused = int(by_password and chain.rng.random() < 0.35)
-    return login(
-        chain, BASTION, person.name, person.uid, address, None if by_password else person.key, refused
-    )
+    return login(chain, BASTION, person.name, person.uid, address, None if by_password else person.key, refused)
 
 
 def staff_at_bastion(chain: Chain) -> None:

@@ -149,9 +149,7 @@ def simulate(
     )
 
 
-def _write_days(
-    writer: LogWriter, world: World, days: int, lines_per_day: int, first_incident_day: int
-) -> None:
+def _write_days(writer: LogWriter, world: World, days: int, lines_per_day: int, first_incident_day: int) -> None:
     planned = plan(world.seed, days, first_incident_day, lines_per_day)
     rng = Day(world, 0, lines_per_day).rng("balance")
     balance = {activity.name: -6 * rng.random() for activity in ACTIVITIES}

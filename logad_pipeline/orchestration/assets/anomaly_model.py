@@ -110,7 +110,7 @@ class _Teller:
         self._told: dict[str, int] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        task, tenth = what.split(",")[0], done * 10 // max(total, 1)
+        task, tenth = what.split(",", maxsplit=1)[0], done * 10 // max(total, 1)
         if self._told.get(task, -1) < tenth:
             self._told[task] = tenth
             self._log.info("%s: %d of %d", what, done, total)

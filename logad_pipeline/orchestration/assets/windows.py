@@ -28,9 +28,7 @@ def build_windows(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
             metadata={
                 "windows": sum(account.windows for account in accounts),
                 "window_spec": dg.MetadataValue.json(spec.to_dict()),
-                "by_day": table(
-                    ("day", "records", "windows"), [(a.day, a.records, a.windows) for a in accounts[:400]]
-                ),
+                "by_day": table(("day", "records", "windows"), [(a.day, a.records, a.windows) for a in accounts[:400]]),
             },
             check_results=[
                 dg.AssetCheckResult(

@@ -1,0 +1,51 @@
+# Two commands: `make demo` and `make test`. The rest is for those who stay.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAKE ?= data_lake
+export LOGAD_LAKE := $(LAKE)
+
+.PHONY: demo test check dev mlflow clean install benchmark-hdfs
+
+install: $(VENV)/.installed
+
+# torch comes first and by its exact version: left to a range, pip would bring gigabytes of CUDA.
+$(VENV)/.installed: constraints.txt setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/logad init
+	$(BIN)/logad simulate
+	$(BIN)/logad ingest $(LAKE)/simulated/*.log
+	$(BIN)/logad run
+	$(BIN)/logad report
+	@echo
+	@echo "Dagster's pages:  make dev      then http://127.0.0.1:3000"
+	@echo "MLflow's pages:   make mlflow   then http://127.0.0.1:5000"
+
+test: install check
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+dev: install
+	$(BIN)/logad init
+	$(BIN)/logad dev
+
+mlflow: install
+	$(BIN)/logad init
+	$(BIN)/logad mlflow
+
+# make benchmark-hdfs DATA=…/hdfs
+benchmark-hdfs: install
+	$(BIN)/python benchmarks/hdfs_by_block.py --data $(DATA)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
