@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
+
+_DRAWN_BATCHES: Final = 6
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,11 @@ class MlmTrainer:
 
         rng = np.random.default_rng([self.spec.seed, step])
         torch.manual_seed(self.spec.seed * 1_000_003 + step)
-        chosen = rng.choice(len(segments), size=self.spec.batch_size, p=chances)
-        batch = self._collate([segments[i] for i in chosen], rng)
+        # Of a larger draw, windows of like length make the batch: padding to the longest one is work for nothing.
+        drawn = rng.choice(len(segments), size=self.spec.batch_size * _DRAWN_BATCHES, p=chances)
+        drawn = drawn[np.argsort([len(segments[i].ids) for i in drawn], kind="stable")]
+        start = self.spec.batch_size * int(rng.integers(_DRAWN_BATCHES))
+        batch = self._collate([segments[i] for i in drawn[start : start + self.spec.batch_size]], rng)
         for group in optimiser.param_groups:
             group["lr"] = self.spec.learning_rate * self._schedule(step)
         self.encoder.model.train()

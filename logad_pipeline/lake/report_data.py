@@ -29,7 +29,8 @@ from .scoring import cache_file
 from .tables import Lake
 
 TOP: Final = 25
-_POINTS: Final = 1000
+_POINTS: Final = 400
+"""Distinct windows whose embeddings are shown, beside the alerts."""
 _RESAMPLES: Final = 300
 
 
@@ -186,7 +187,8 @@ def _ranked(
         )
         windows.append(
             ReportWindow(
-                rank, row["window_id"], row["source"], row["group_key"], row["first_time"], row["last_time"], lines,
+                rank, row["window_id"], row["source"], row["group_key"] or row["source"],
+                row["first_time"], row["last_time"], lines,
                 score, row["risk"], row["is_anomaly"], dict(row["detectors"]), row["label"], found.repeats[key],
             )
         )  # fmt: skip

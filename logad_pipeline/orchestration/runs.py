@@ -26,6 +26,7 @@ def prepare_instance(settings: Settings) -> Path:
     if not file.exists():
         config = {
             "telemetry": {"enabled": False},
+            "nux": {"enabled": False},  # a page that asks for an e-mail address is not what an operator came for
             # Two runs of the same days would only race for the same tables.
             "concurrency": {"runs": {"max_concurrent_runs": 1}},
         }

@@ -59,6 +59,7 @@ def tsne(embeddings: ArrayLike, seed: int, keep: ArrayLike | None = None) -> Pro
     if spread == 0.0:
         return Projection(points=np.zeros((len(rows), 2)), index=index)
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     model = TSNE(
         n_components=2,
@@ -66,8 +67,11 @@ def tsne(embeddings: ArrayLike, seed: int, keep: ArrayLike | None = None) -> Pro
         init="pca" if rows.shape[1] >= 2 else "random",
         random_state=seed,
     )
-    # Divided by the spread, so that tiny embeddings do not underflow in the pairwise distances.
-    return Projection(points=np.asarray(model.fit_transform(rows / spread), dtype=np.float64), index=index)
+    # One thread: on a busy machine the threads of its inner loops spend their time waiting for one another.
+    with threadpool_limits(1):
+        # Divided by the spread, so that tiny embeddings do not underflow in the pairwise distances.
+        points = model.fit_transform(rows / spread)
+    return Projection(points=np.asarray(points, dtype=np.float64), index=index)
 
 
 def _sample(wanted: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:

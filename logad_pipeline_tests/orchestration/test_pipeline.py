@@ -1,0 +1,343 @@
+"""From landed files to verdicts and reports: what a user would find wrong in tables, runs and MLflow."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import zstandard
+
+from logad_pipeline.detectors.calibration import THRESHOLD
+from logad_pipeline.lake.landing import land
+from logad_pipeline.lake.ledger import raw_parts
+from logad_pipeline.orchestration.assets.champion_model import champion_model, gate
+from logad_pipeline.orchestration.deployment import Deployment
+from logad_pipeline.orchestration.runs import RunFailed, prepare_instance, run_job
+from logad_pipeline.registry.registry import CHALLENGER, CHAMPION
+from logad_pipeline.streams import score_sequence
+
+from .conftest import DAYS, EMPTY_DAY, Deployed, logad
+
+LINES = [
+    "2025-03-05 07:45:20,487 INFO [req-d0e826c2] service.gateway: accepted GET /api/v1/products/1324",
+    "2025-03-05 07:45:20,494 INFO [req-d0e826c2] service.cache: hit product:1324",
+    "2025-03-05 07:45:21,494 ERROR [req-d0e826c2] service.cache: unreachable, giving up",
+]
+
+
+def materialised(deployed: Deployed, asset: str, run_id: str | None = None) -> Counter[str]:
+    """How often each day of an asset was materialised."""
+    with deployed.instance() as instance:
+        records = instance.fetch_materializations(dg.AssetKey(asset), limit=500).records
+    return Counter(r.partition_key for r in records if r.partition_key and run_id in (None, r.run_id))
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_every_landed_line_is_a_record_continues_one_or_is_quarantined(judged: Deployed) -> None:
+    landed: Counter[tuple[date, str, int]] = Counter()
+    for row in judged.rows("ledger"):
+        for run in row["runs"]:
+            lines = range(run["first_line"], run["first_line"] + run["lines"])
+            landed.update((row["day"], row["file_sha256"], line) for line in lines)
+    found: Counter[tuple[date, str, int]] = Counter()
+    continued = 0
+    for row in judged.rows("normalized"):
+        lines = range(row["first_line"], row["last_line"] + 1)
+        found.update((row["day"], row["file_sha256"], line) for line in lines)
+        continued += len(lines) - 1
+    quarantined = judged.rows("quarantine")
+    found.update((row["day"], row["file_sha256"], row["line"]) for row in quarantined)
+    assert found == landed
+    assert set(landed.values()) == {1}
+    assert continued == 3
+    assert [row["raw"] for row in quarantined] == [b"no record: the end of something that was cut off"]
+
+
+def test_every_record_is_in_a_window(judged: Deployed) -> None:
+    records = {(row["day"], row["record_id"]) for row in judged.rows("normalized")}
+    in_windows = Counter((row["day"], number) for row in judged.rows("windows") for number in row["record_ids"])
+    assert in_windows.keys() == records
+    assert set(in_windows.values()) == {1}, "fixed windows do not overlap"
+
+
+def test_each_window_has_one_verdict_of_the_champion(judged: Deployed) -> None:
+    windows = [(row["day"], row["window_id"]) for row in judged.rows("windows")]
+    verdicts = judged.rows("scores")
+    assert sorted((row["day"], row["window_id"]) for row in verdicts) == sorted(windows)
+    assert len(set(windows)) == len(windows) > 100
+    assert {row["day"] for row in verdicts} == set(DAYS)
+    assert {(row["model_name"], row["model_version"]) for row in verdicts} == {("logad", "1")}
+    for row in verdicts:
+        assert 0 <= row["score"] < 1
+        assert row["is_anomaly"] == (row["score"] >= THRESHOLD)
+    assert len({row["score"] for row in verdicts}) > 10, "the scores do not tell windows apart"
+
+
+# ---------------------------------------------------------------- runs
+
+
+def test_each_job_went_through_all_days_in_one_run(judged: Deployed) -> None:
+    with judged.instance() as instance:
+        runs = instance.get_runs()
+    assert Counter(run.job_name for run in runs) == {"prepare_days": 1, "training": 1, "judge_days": 1}
+    assert all(run.is_success for run in runs)
+    for asset in ("raw_logs", "normalized_logs", "windows", "scores", "daily_report"):
+        assert materialised(judged, asset) == dict.fromkeys(map(str, DAYS), 1), asset
+
+
+def test_judging_again_gives_the_same_rows_without_asking_the_model(
+    spare: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwanted(*_: object) -> None:
+        raise AssertionError("a window was scored a second time")
+
+    monkeypatch.setattr("logad_pipeline.detectors.ensemble.AnomalyDetector.score_encoded", unwanted)
+    tables = ("normalized", "quarantine", "windows", "scores")
+    before = {table: spare.rows(table) for table in tables}
+    # Promotion is not part of it, so nothing but the cached scores is needed.
+    run_id = run_job(spare.settings, "daily", (DAYS[0], DAYS[-1]))
+    assert {table: spare.rows(table) for table in tables} == before
+    assert materialised(spare, "scores", run_id) == dict.fromkeys(map(str, DAYS), 1)
+    with spare.instance() as instance:
+        [event] = instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey("scores"), asset_partitions=[str(DAYS[0])]), limit=1
+        ).records
+    table = str(event.asset_materialization.metadata["by_day"].value)
+    assert f"| {DAYS[0]} | " in table
+    assert all(row.split(" | ")[2] == "0" for row in table.splitlines()[2:]), "newly scored"
+
+
+def test_a_day_without_data_succeeds_and_is_empty(spare: Deployed) -> None:
+    run_id = run_job(spare.settings, "daily", (EMPTY_DAY, EMPTY_DAY))
+    assert EMPTY_DAY not in spare.lake.days("scores")
+    assert (spare.lake.path("reports", EMPTY_DAY) / "report.html").is_file()
+    with spare.instance() as instance:
+        evaluations = [
+            event.asset_check_evaluation_data
+            for event in (entry.dagster_event for entry in instance.all_logs(run_id))
+            if event and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ]
+    assert {e.check_name for e in evaluations if not e.passed} == {"day_has_data"}
+    assert len(spare.rows("scores")) == len(spare.rows("windows"))
+
+
+def test_a_late_file_changes_its_day_alone(spare: Deployed, tmp_path: Path) -> None:
+    late_day, others = DAYS[2], [DAYS[0], DAYS[1], DAYS[3]]
+    before, before_late = spare.rows("scores", others), spare.rows("scores", [late_day])
+    late = tmp_path / "late-service.log"
+    late.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
+    landed = land(spare.lake, late)
+    assert landed.days == {late_day: 3}
+    done = logad("run", "--from", late_day, "--to", late_day, "--lake", spare.root)
+    assert done.exit_code == 0, done.output
+    assert spare.rows("scores", others) == before
+    after = spare.rows("scores", [late_day])
+    new = [row for row in after if row["source"] == "late-service.log"]
+    assert [row for row in after if row not in new] == before_late
+    assert [row["lines"] for row in new] == [[1, 2, 3]]
+    assert materialised(spare, "scores") == dict.fromkeys(map(str, DAYS), 1) | {str(late_day): 2}
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def shorten(deployed: Deployed, day: date) -> None:
+    """Take the last line of a raw part, leaving a sound file."""
+    part = raw_parts(deployed.lake, day)[0]
+    file = deployed.root / part.raw_path
+    lines = zstandard.ZstdDecompressor().stream_reader(file.open("rb")).readall().splitlines(keepends=True)
+    file.write_bytes(zstandard.ZstdCompressor().compress(b"".join(lines[:-1])))
+
+
+def cut_off(deployed: Deployed, day: date) -> None:
+    """Half a raw part, as after a full disk."""
+    file = deployed.root / raw_parts(deployed.lake, day)[0].raw_path
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def remove(deployed: Deployed, day: date) -> None:
+    (deployed.root / raw_parts(deployed.lake, day)[0].raw_path).unlink()
+
+
+@pytest.mark.parametrize("damage", [shorten, cut_off, remove])
+def test_a_damaged_raw_part_stops_the_day_before_its_windows(
+    damage: Callable[[Deployed, date], None], spare: Deployed
+) -> None:
+    before = spare.rows("windows"), spare.rows("normalized"), spare.run_ids()
+    damage(spare, DAYS[1])
+    with pytest.raises(RunFailed) as failure:
+        run_job(spare.settings, "prepare_days", (DAYS[1], DAYS[1]))
+    part = raw_parts(spare.lake, DAYS[1])[0]
+    assert part.source in str(failure.value) or "lines_match_ledger" in str(failure.value)
+    assert (spare.rows("windows"), spare.rows("normalized")) == before[:2]
+    [run_id] = spare.run_ids() - before[2]
+    for asset in ("normalized_logs", "windows"):
+        assert not materialised(spare, asset, run_id)
+
+
+def test_scores_without_a_champion_say_so(spare: Deployed) -> None:
+    spare.registry._client().delete_registered_model_alias("logad", CHAMPION)
+    before = spare.rows("scores")
+    with pytest.raises(RunFailed, match="there is no champion yet.*`logad train`"):
+        run_job(spare.settings, "judge_days", (DAYS[0], DAYS[0]))
+    assert spare.rows("scores") == before
+
+
+# ---------------------------------------------------------------- reports
+
+
+def test_each_day_has_a_report_that_needs_no_network(judged: Deployed) -> None:
+    files = [judged.lake.path("reports", day) / "report.html" for day in DAYS]
+    files.append(judged.lake.path("reports") / "model-1" / "report.html")
+    for file in files:
+        page = file.read_text(encoding="utf-8")
+        assert "<script" not in page.lower()
+        assert not re.search(r"""(?:src|href|action|data)\s*=\s*["']?\s*(?:https?:)?//""", page, re.IGNORECASE)
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?\s*(?:https?:)?//", page, re.IGNORECASE)
+        assert re.search(r"\brandom\b", page), f"{file} does not say that the weights were random"
+    assert str(DAYS[0]) in files[0].read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- MLflow
+
+
+def test_mlflow_tells_of_the_training(judged: Deployed) -> None:
+    registry = judged.registry
+    client = registry._client()
+    version = client.get_model_version("logad", "1")
+    run = client.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.max_steps"] == "20"
+    assert run.data.params["model.base_model"] == "random"
+    assert (run.data.params["first_day"], run.data.params["last_day"]) == (str(DAYS[0]), str(DAYS[1]))
+    assert run.data.tags["encoder_source"] == "random"
+    for metric in ("train_loss", "held_out_loss"):
+        history = client.get_metric_history(version.run_id, metric)
+        steps = [point.step for point in history]
+        assert len(steps) == len(set(steps)) > 0
+        assert max(steps) <= 20
+        assert all(math.isfinite(point.value) for point in history)
+    plots = {file.path for file in client.list_artifacts(version.run_id, "plots")}
+    assert {"plots/training_curves.png", "plots/score_histogram.png", "plots/tsne_of_cls.png"} <= plots
+    assert "alert_share" in version.tags
+    assert version.tags["days"] == f"{DAYS[0]}..{DAYS[1]}"
+    assert "eval_alert_share" in run.data.metrics
+    assert registry.version_of(CHALLENGER) == registry.version_of(CHAMPION) == "1"
+
+
+def test_mlflow_serves_the_scores_that_every_other_door_gives(judged: Deployed) -> None:
+    import mlflow
+
+    registry = judged.registry
+    detector = registry.load("models:/logad@champion", "cpu").detector
+    mlflow.set_tracking_uri(registry.uri)
+    served = mlflow.pyfunc.load_model("models:/logad@champion").predict([LINES, LINES[:1]])
+    for answer, lines in zip(served, [LINES, LINES[:1]], strict=True):
+        assert answer["score"] == pytest.approx(score_sequence(detector, lines)["score"], abs=1e-6)
+        assert answer["risk"] == score_sequence(detector, lines)["risk"]
+
+
+def test_the_lake_gives_the_scores_that_files_give(judged: Deployed) -> None:
+    from logad_pipeline.streams import FileScorer
+
+    detector = judged.registry.load("models:/logad@champion", "cpu").detector
+    in_lake = {
+        tuple(row["lines"]): row["score"]
+        for row in judged.rows("scores", DAYS[:1])
+        if row["source"] == "db01.log"
+    }
+    found = {tuple(v.window.lines): v.score for v in FileScorer(detector).score(str(judged.root / "simulated/db01.log"))}
+    # Windows end with the day in the lake; those of the first day but its last are cut alike.
+    alike = in_lake.keys() & found.keys()
+    assert len(alike) >= len(in_lake) - 1 > 0
+    for lines in alike:
+        assert found[lines] == pytest.approx(in_lake[lines], abs=1e-5)
+
+
+# ---------------------------------------------------------------- the gate
+
+
+class Tags:
+    """A registry that only knows tags."""
+
+    def __init__(self, **shares: str) -> None:
+        self.shares = shares
+
+    def tag(self, version: str, key: str) -> str | None:
+        assert key == "alert_share"
+        return self.shares.get(f"v{version}")
+
+
+@pytest.mark.parametrize(
+    ("shares", "champion", "passes"),
+    [
+        ({}, None, True),
+        ({}, "2", True),
+        ({"v1": "0.1", "v2": "0.14"}, "1", True),
+        ({"v1": "0.1", "v2": "0.16"}, "1", False),
+        ({"v1": "0.0", "v2": "0.02"}, "1", True),  # twice the promise always passes
+        ({"v1": "0.0", "v2": "0.03"}, "1", False),
+        ({"v1": "0.1"}, "1", False),
+        ({"v2": "0.0"}, "1", False),
+    ],
+)
+def test_the_gate(shares: dict[str, str], champion: str | None, passes: bool) -> None:
+    verdict, reason = gate(Tags(**shares), "2", champion, promised=0.01)  # type: ignore[arg-type]
+    assert verdict is passes
+    assert reason
+
+
+def materialise_champion(deployed: Deployed) -> dict[str, object]:
+    prepare_instance(deployed.settings)
+    result = dg.materialize([champion_model], resources={"deployment": Deployment(lake=str(deployed.root))})
+    [event] = result.asset_materializations_for_node("champion_model")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def add_challenger(deployed: Deployed, alert_share: float) -> None:
+    """A second version, of the same files."""
+    client = deployed.registry._client()
+    first = client.get_model_version("logad", "1")
+    client.create_model_version("logad", first.source, first.run_id)
+    deployed.registry.annotate("2", {"alert_share": str(alert_share)})
+    deployed.registry.set_alias(CHALLENGER, "2")
+
+
+def test_who_becomes_champion(spare: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = spare.registry
+    add_challenger(spare, alert_share=0.9)
+    told = materialise_champion(spare)
+    assert (told["gate_passed"], told["champion"]) == (False, "1")
+    assert "90.00%" in str(told["reason"])
+    assert registry.version_of(CHAMPION) == "1", "it cries wolf"
+
+    registry.annotate("2", {"alert_share": "0"})
+    monkeypatch.setenv("LOGAD_MODEL__AUTOMATIC_PROMOTION", "false")
+    told = materialise_champion(spare)
+    assert (told["gate_passed"], told["champion"]) == (True, "1")
+    assert registry.version_of(CHAMPION) == "1", "a person decides"
+
+    monkeypatch.delenv("LOGAD_MODEL__AUTOMATIC_PROMOTION")
+    assert materialise_champion(spare)["champion"] == "2"
+    assert registry.version_of(CHAMPION) == "2"
+
+
+def test_the_report_of_days_judged_by_two_versions_speaks_of_the_newest(spare: Deployed) -> None:
+    add_challenger(spare, alert_share=0)
+    spare.registry.set_alias(CHAMPION, "2")
+    run_job(spare.settings, "judge_days", (DAYS[-1], DAYS[-1]))
+    versions = {row["day"]: row["model_version"] for row in spare.rows("scores")}
+    assert versions == dict.fromkeys(DAYS[:-1], "1") | {DAYS[-1]: "2"}
+    done = logad("report", "--json", "--lake", spare.root)
+    assert done.exit_code == 0, done.output
+    assert "versions 1, 2" in done.stderr
+    assert json.loads(done.stdout)["windows"] == len(spare.rows("scores"))
