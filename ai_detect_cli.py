@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     from logad_pipeline.cli.files import score_lines
     from logad_pipeline.detectors.ensemble import ModelNotFound
+    from logad_pipeline.logs.reader import UnreadableInput
     from logad_pipeline.registry.fetch import newest_model
+    from logad_pipeline.registry.registry import RegistryUnavailable
 
     try:
         name = options.model or newest_model()
@@ -32,7 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     except ModelNotFound as error:
         print(f"ai_detect_cli: {error}", file=sys.stderr)
         return int(ExitCode.NO_MODEL)
-    except ValueError as error:
+    except (UnreadableInput, RegistryUnavailable) as error:
+        print(f"ai_detect_cli: {error}", file=sys.stderr)
+        return int(ExitCode.UNREADABLE_INPUT)
+    except (ValueError, OSError) as error:
         print(f"ai_detect_cli: {error}", file=sys.stderr)
         return int(ExitCode.USAGE)
     if options.json:

@@ -4,6 +4,7 @@ Belongs here: the instance, the range of days, and what order a first run takes.
 """
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 
@@ -72,5 +73,8 @@ def _reasons(result: dg.ExecuteInProcessResult) -> str:
             data = event.step_failure_data
             error = data.error.cause or data.error if data.error else None
             words = data.user_failure_data.description if data.user_failure_data else None
-            reasons.append(f"{event.step_key}: {words or (error.message.strip() if error else 'no reason given')}")
+            said = error.message.strip() if error else "no reason given"
+            # Our own errors are written for people, who need no name of a class before them.
+            said = re.sub(r"^logad_pipeline(\.\w+)+: ", "", said)
+            reasons.append(f"{event.step_key}: {words or said}")
     return "; ".join(reasons) or "a check that blocks did not hold; `logad dev` shows which"

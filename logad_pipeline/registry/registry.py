@@ -6,9 +6,11 @@ Belongs here: log, register, alias, fetch and verify. When to train and whom to 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,7 +98,9 @@ class Registry:
         Raises:
             RegistryUnavailable: if what was registered does not give the scores that were saved.
         """
-        with tempfile.TemporaryDirectory(prefix="logad-model-") as folder, _quiet():
+        with tempfile.TemporaryDirectory(prefix="logad-model-") as folder, _quiet(), warnings.catch_warnings():
+            # A verdict is a dictionary of numbers, words and lists; MLflow would like one type for all of them.
+            warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
             directory = Path(folder) / _MODEL_ARTIFACT
             detector.save(directory)
             info = mlflow.pyfunc.log_model(
@@ -165,7 +169,7 @@ class Registry:
         """Load ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
 
         Raises:
-            ModelNotFound: if the registry has no such model.
+            ModelNotFound: if the registry has no such model, or its files are gone or damaged.
         """
         from mlflow.exceptions import MlflowException
 
@@ -181,7 +185,7 @@ class Registry:
                 local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}"))
         except (MlflowException, OSError) as error:
             raise ModelNotFound(f"{uri} is registered, but its files cannot be had: {error}") from error
-        detector = AnomalyDetector.load(local / "artifacts" / _MODEL_ARTIFACT, device)
+        detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
         return RegisteredModel(detector, name, version, run_id)
 
     def _resolve(self, uri: str, missing: str) -> tuple[str, str, str]:
@@ -214,6 +218,16 @@ class Registry:
             from mlflow import MlflowClient
 
             return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+
+def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
+    from safetensors import SafetensorError
+
+    try:
+        return AnomalyDetector.load(directory, device)
+    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelNotFound(f"{uri} is registered, but its files are damaged: {reason}") from error
 
 
 def log_pictures(mlflow: Any, pictures: Mapping[str, bytes | None]) -> None:

@@ -79,9 +79,9 @@ class Deployed:
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        with mock.patch.dict(os.environ, {"DAGSTER_HOME": str(self.root / "dagster")}):
-            with dg.DagsterInstance.get() as instance:
-                yield instance
+        home = {"DAGSTER_HOME": str(self.root / "dagster")}
+        with mock.patch.dict(os.environ, home), dg.DagsterInstance.get() as instance:
+            yield instance
 
     def run_ids(self) -> set[str]:
         with self.instance() as instance:

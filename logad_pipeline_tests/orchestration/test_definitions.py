@@ -93,9 +93,7 @@ def test_the_jobs(definitions: dg.Definitions) -> None:
 
 
 def test_checks_that_block(definitions: dg.Definitions) -> None:
-    specs = {
-        spec.key.name: spec.blocking for name in UPSTREAM for spec in asset(definitions, name).check_specs
-    }
+    specs = {spec.key.name: spec.blocking for name in UPSTREAM for spec in asset(definitions, name).check_specs}
     assert specs == {
         "lines_match_ledger": True,
         "every_line_accounted_for": True,

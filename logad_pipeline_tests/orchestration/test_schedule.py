@@ -1,4 +1,4 @@
-"""The schedule: on by itself, at the deployment's hour, for the day that has ended in the deployment's zone."""
+"""The schedule: on by itself, at the deployment's hour, for the day that has ended in its zone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_it_runs_by_itself_every_day_at_the_hour(location: dg.Definitions) -> No
 @pytest.mark.parametrize(
     ("location", "moment", "day"),
     [
-        (("Europe/Berlin", "00:30"), datetime(2025, 1, 9, 23, 30), "2025-01-09"),  # UTC is still on the 9th
+        (("Europe/Berlin", "00:30"), datetime(2025, 7, 9, 22, 30), "2025-07-09"),  # UTC is still on the 9th
         (("Europe/Berlin", "00:30"), datetime(2025, 3, 30, 22, 30), "2025-03-30"),  # the day of 23 hours
         (("Europe/Berlin", "00:30"), datetime(2025, 10, 26, 23, 30), "2025-10-26"),  # the day of 25 hours
         (("Europe/Berlin", "00:30"), datetime(2025, 10, 25, 22, 30), "2025-10-25"),
@@ -57,3 +57,8 @@ def test_the_day_before_in_the_zone(location: dg.Definitions, moment: datetime, 
 def test_a_tick_that_comes_twice_asks_for_one_run(location: dg.Definitions) -> None:
     moment = datetime(2025, 6, 1, 0, 15, tzinfo=UTC)
     assert request_at(location, moment).run_key == request_at(location, moment).run_key
+
+
+def test_a_day_before_the_first_one_is_not_asked_for(location: dg.Definitions) -> None:
+    with pytest.raises(dg.DagsterUnknownPartitionError):
+        request_at(location, datetime(2024, 12, 1, 1, 15, tzinfo=UTC))

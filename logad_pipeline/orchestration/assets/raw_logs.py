@@ -1,8 +1,13 @@
 """`raw_logs`: the landed bytes of a day, held against the ledger."""
 
+from contextlib import closing
+
 import dagster as dg
 
 from logad_pipeline.lake.landing import open_raw, raw_parts
+from logad_pipeline.lake.ledger import LedgerRow, way_out
+from logad_pipeline.lake.tables import Lake, LakeDamaged
+from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
 from logad_pipeline.orchestration.partitions import ONE_RUN, days_of
@@ -30,10 +35,10 @@ def build_raw_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
             if not parts:
                 empty.append(str(day))
             for part in parts:
-                found = sum(1 for _ in open_raw(lake, part))
+                found = _count_lines(lake, part)
                 rows.append((day, part.source, part.format, found))
                 if found != part.day_lines:
-                    wrong.append(f"{part.raw_path}: {found} lines, the ledger says {part.day_lines}")
+                    wrong.append(f"{part.raw_path}: {found} lines, the ledger says {part.day_lines}; {way_out(part)}")
         return dg.MaterializeResult(
             metadata={
                 "lines": sum(row[3] for row in rows),
@@ -54,3 +59,11 @@ def build_raw_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         )
 
     return raw_logs
+
+
+def _count_lines(lake: Lake, part: LedgerRow) -> int:
+    try:
+        with closing(open_raw(lake, part)) as stream:
+            return sum(1 for _ in stream)
+    except UnreadableInput as error:
+        raise LakeDamaged(f"{error}; {way_out(part)}") from error

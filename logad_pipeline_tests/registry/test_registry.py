@@ -1,0 +1,179 @@
+"""The registry: aliases point at models that load, names lead to models, and looking changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from logad_pipeline.detectors.ensemble import ModelNotFound
+from logad_pipeline.registry.fetch import load_model, newest_model
+from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
+from logad_pipeline.settings import load_settings
+from logad_pipeline_tests.orchestration.conftest import Deployed, clean_environment, judged_lake
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path) -> Iterator[None]:
+    with clean_environment(tmp_path):
+        yield
+
+
+@pytest.fixture
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
+
+
+@pytest.fixture
+def spare(judged: Deployed, tmp_path: Path) -> Deployed:
+    return judged.copy(tmp_path / "spare")
+
+
+def model_folder(deployed: Deployed) -> Path:
+    """The files of version 1."""
+    import mlflow
+
+    mlflow.set_tracking_uri(deployed.registry.uri)
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri="models:/logad/1"))
+
+
+def add_version(deployed: Deployed, files: Path) -> str:
+    made = deployed.registry._client().create_model_version("logad", files.as_uri())
+    return str(made.version)
+
+
+# ---------------------------------------------------------------- a new deployment
+
+
+def test_looking_at_a_new_lake_makes_nothing(tmp_path: Path) -> None:
+    registry = Registry(load_settings(tmp_path / "lake"))
+    assert registry.version_of(CHAMPION) is None
+    assert registry.versions() == []
+    assert not registry.exists()
+    with pytest.raises(ModelNotFound, match=r"logad fit.*logad train"):
+        registry.newest()
+    with pytest.raises(ModelNotFound, match="not in the registry"):
+        registry.load("models:/logad@champion")
+    assert not any(tmp_path.iterdir())
+
+
+def test_prepared_twice_is_prepared(tmp_path: Path) -> None:
+    registry = Registry(load_settings(tmp_path / "lake"))
+    registry.prepare()
+    registry.prepare()
+    assert registry.exists()
+    assert registry.version_of(CHAMPION) is None
+    assert registry.versions() == []
+
+
+def test_preparing_leaves_what_is_there(spare: Deployed) -> None:
+    spare.registry.prepare()
+    assert spare.registry.versions() == ["1"]
+    assert spare.registry.version_of(CHAMPION) == "1"
+
+
+# ---------------------------------------------------------------- aliases
+
+
+def test_an_alias_cannot_point_at_a_version_that_does_not_exist(spare: Deployed) -> None:
+    with pytest.raises(ModelNotFound, match="models:/logad/99"):
+        spare.registry.set_alias(CHAMPION, "99")
+    assert spare.registry.version_of(CHAMPION) == "1"
+
+
+def without_description(folder: Path) -> None:
+    (folder / "model.json").unlink()
+
+
+def half_a_description(folder: Path) -> None:
+    file = folder / "model.json"
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def without_calibration(folder: Path) -> None:
+    (folder / "calibration.json").unlink()
+
+
+def half_the_weights(folder: Path) -> None:
+    [file] = (folder / "encoder").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def without_weights(folder: Path) -> None:
+    [file] = (folder / "encoder").glob("*.safetensors")
+    file.unlink()
+
+
+def of_other_masks(folder: Path) -> None:
+    file = folder / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"mask_version": "0"}))
+
+
+def gone(folder: Path) -> None:
+    shutil.rmtree(folder.parents[1])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        without_description, half_a_description, without_calibration, half_the_weights, without_weights,
+        of_other_masks, gone,
+    ],
+)  # fmt: skip
+def test_a_model_that_does_not_load_never_becomes_champion(
+    damage: Callable[[Path], None], spare: Deployed, tmp_path: Path
+) -> None:
+    files = tmp_path / "damaged" / "model"
+    shutil.copytree(model_folder(spare), files)
+    damage(files / "artifacts" / "model")
+    version = add_version(spare, files)
+    with pytest.raises(ModelNotFound):
+        spare.registry.set_alias(CHAMPION, version)
+    assert spare.registry.version_of(CHAMPION) == "1"
+
+
+def test_a_sound_version_does(spare: Deployed) -> None:
+    version = add_version(spare, model_folder(spare))
+    spare.registry.set_alias(CHAMPION, version)
+    assert version == "2"
+    assert spare.registry.version_of(CHAMPION) == "2"
+    assert spare.registry.version_of(CHALLENGER) == "1"
+    assert spare.registry.load("models:/logad@champion", "cpu").version == "2"
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_the_newest_is_the_champion_else_the_last_version(spare: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGAD_LAKE", str(spare.root))
+    folder = model_folder(spare)
+    for _ in range(10):
+        add_version(spare, folder)
+    assert spare.registry.versions() == [str(number) for number in range(11, 0, -1)]
+    assert newest_model() == "models:/logad@champion"
+    spare.registry._client().delete_registered_model_alias("logad", CHAMPION)
+    assert newest_model() == "models:/logad/11"
+    assert load_model(newest_model(), "cpu").version == spare.registry.load("models:/logad/1", "cpu").detector.version
+
+
+@pytest.mark.parametrize("name", ["models:/logad@nobody", "models:/other/1", "models:/logad", "models:/logad/one"])
+def test_a_name_that_leads_nowhere_is_no_model(name: str, judged: Deployed) -> None:
+    with pytest.raises(ModelNotFound):
+        judged.registry.load(name)
+
+
+def test_tags_are_read_as_they_were_written(spare: Deployed) -> None:
+    spare.registry.annotate("1", {"alert_share": "0.25"})
+    assert spare.registry.tag("1", "alert_share") == "0.25"
+    assert spare.registry.tag("1", "never written") is None
+
+
+def test_a_run_that_fails_is_marked_and_registers_nothing(spare: Deployed) -> None:
+    with pytest.raises(RuntimeError, match="power cut"), spare.registry.run("broken") as mlflow:
+        run_id = mlflow.active_run().info.run_id
+        raise RuntimeError("power cut")
+    assert spare.registry._client().get_run(run_id).info.status == "FAILED"
+    assert spare.registry.versions() == ["1"]
