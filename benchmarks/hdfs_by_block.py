@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with hdfs.log.xz and anomaly_label.csv.gz")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--max-steps", type=int, default=1200)
+    parser.add_argument("--max-steps", type=int, default=700)
     options = parser.parse_args()
     labels = read_labels(options.data / "anomaly_label.csv.gz")
     with lzma.open(options.data / "hdfs.log.xz") as stream:

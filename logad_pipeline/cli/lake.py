@@ -35,12 +35,13 @@ def _lake_errors() -> Iterator[None]:
     from pydantic import ValidationError
 
     from logad_pipeline.lake.tables import LakeError
+    from logad_pipeline.orchestration.runs import RunFailed
     from logad_pipeline.registry.registry import RegistryUnavailable
 
     with plain_errors():
         try:
             yield
-        except (LakeError, RegistryUnavailable) as error:
+        except (LakeError, RegistryUnavailable, RunFailed) as error:
             raise fail(str(error), ExitCode.UNREADABLE_INPUT) from error
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
@@ -141,64 +142,53 @@ def _say_landed(landed: Any, file: Path, settings: Settings, as_json: bool) -> N
 
 
 def run(
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")
-    ] = None,
+    first: FirstDay = None,
     last: LastDay = None,
     lake: LakeOption = None,
 ) -> None:
     """Run the daily pipeline over landed days; without a champion, train one on the first half of them."""
     with _lake_errors():
-        from logad_pipeline.orchestration.runs import RunFailed, run_job
+        from logad_pipeline.lake.tables import LakeError
+        from logad_pipeline.orchestration.runs import run_job
         from logad_pipeline.registry.registry import CHAMPION, Registry
 
         settings, opened = _open(lake)
         days = _within(opened.days("ledger"), first, last)
         if not days:
-            raise fail(f"no landed day in that range in {settings.lake}; `logad ingest FILE…` first",
-                       ExitCode.UNREADABLE_INPUT)  # fmt: skip
+            raise LakeError(f"no landed day in that range in {settings.lake}; `logad ingest FILE…` first")
         whole = (days[0], days[-1])
-        try:
-            registry = Registry(settings)
-            registry.prepare()
-            if registry.version_of(CHAMPION):
-                run_job(settings, "daily", whole)
-            else:
-                say(f"preparing {len(days)} days")
-                run_job(settings, "prepare_days", whole)
-                half = days[max(0, (len(days) + 1) // 2 - 1)]
-                say(f"no champion yet: training one on {days[0]} to {half}")
-                _train(settings, days[0], half)
-                say(f"judging {len(days)} days")
-                run_job(settings, "judge_days", whole)
-        except RunFailed as error:
-            raise fail(str(error), ExitCode.UNREADABLE_INPUT) from error
+        registry = Registry(settings)
+        registry.prepare()
+        if registry.version_of(CHAMPION):
+            run_job(settings, "daily", whole)
+        else:
+            say(f"preparing {len(days)} days")
+            run_job(settings, "prepare_days", whole)
+            half = days[max(0, (len(days) + 1) // 2 - 1)]
+            say(f"no champion yet: training one on {days[0]} to {half}")
+            _train(settings, days[0], half)
+            say(f"judging {len(days)} days")
+            run_job(settings, "judge_days", whole)
         say(f"done: {days[0]} to {days[-1]}; `logad report` shows the most suspicious windows")
 
 
 def train(
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")
-    ] = None,
+    first: FirstDay = None,
     last: LastDay = None,
     lake: LakeOption = None,
 ) -> None:
     """Train a challenger on prepared days, evaluate it on later ones, and promote it if the gate holds."""
     with _lake_errors():
-        from logad_pipeline.orchestration.runs import RunFailed
+        from logad_pipeline.lake.tables import LakeError
         from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 
         settings, opened = _open(lake)
         days = _within(opened.days("windows"), first, last)
         if not days:
-            raise fail(f"no prepared day in that range in {settings.lake}; `logad run` prepares landed days",
-                       ExitCode.UNREADABLE_INPUT)  # fmt: skip
-        try:
-            registry = Registry(settings)
-            registry.prepare()
-            _train(settings, days[0], days[-1])
-        except RunFailed as error:
-            raise fail(str(error), ExitCode.UNREADABLE_INPUT) from error
+            raise LakeError(f"no prepared day in that range in {settings.lake}; `logad run` prepares landed days")
+        registry = Registry(settings)
+        registry.prepare()
+        _train(settings, days[0], days[-1])
         print(f"challenger: version {registry.version_of(CHALLENGER)}, champion: {registry.version_of(CHAMPION)}")
 
 
@@ -216,9 +206,7 @@ def _within(days: list[date], first: datetime | None, last: datetime | None) -> 
 
 
 def report(
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: all.")
-    ] = None,
+    first: FirstDay = None,
     last: LastDay = None,
     top: Annotated[int, typer.Option(help="Windows to list.", min=1, max=25)] = 10,
     as_json: Json = False,
@@ -228,14 +216,14 @@ def report(
     with _lake_errors():
         from logad_pipeline.lake.labels import read_labels
         from logad_pipeline.lake.report_data import gather_report
+        from logad_pipeline.lake.tables import LakeError
         from logad_pipeline.orchestration.report_files import settings_in_words, write_report
         from logad_pipeline.registry.registry import Registry
 
         settings, opened = _open(lake)
         days = _within(opened.days("scores"), first, last)
         if not days:
-            raise fail(f"no judged day in that range in {settings.lake}; `logad run` judges landed days",
-                       ExitCode.UNREADABLE_INPUT)  # fmt: skip
+            raise LakeError(f"no judged day in that range in {settings.lake}; `logad run` judges landed days")
         version = _newest_version(opened, days)
         model = Registry(settings).load(f"models:/{settings.model.name}/{version}")
         data = gather_report(
