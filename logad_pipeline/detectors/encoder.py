@@ -37,7 +37,7 @@ NO_DROPOUT: Final[dict[str, Any]] = {
     "hidden_dropout_prob": 0.0,
     "attn_implementation": "eager",
 }
-"""A training of minutes underfits, so dropout only costs; in attention it made a CPU step eight times slower."""
+"""A training of minutes underfits, so dropout only costs; in attention it keeps a CPU from its fast path."""
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
