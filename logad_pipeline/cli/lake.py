@@ -35,7 +35,7 @@ def _lake_errors() -> Iterator[None]:
     from pydantic import ValidationError
 
     from logad_pipeline.lake.tables import LakeError
-    from logad_pipeline.orchestration.runs import RunFailed
+    from logad_pipeline.orchestration.errors import RunFailed
     from logad_pipeline.registry.registry import RegistryUnavailable
 
     with plain_errors():
@@ -148,14 +148,11 @@ def run(
 ) -> None:
     """Run the daily pipeline over landed days; without a champion, train one on the first half of them."""
     with _lake_errors():
-        from logad_pipeline.lake.tables import LakeError
         from logad_pipeline.orchestration.runs import run_job
         from logad_pipeline.registry.registry import CHAMPION, Registry
 
         settings, opened = _open(lake)
-        days = _within(opened.days("ledger"), first, last)
-        if not days:
-            raise LakeError(f"no landed day in that range in {settings.lake}; `logad ingest FILE…` first")
+        days = _days_in(opened, "ledger", first, last)
         whole = (days[0], days[-1])
         registry = Registry(settings)
         registry.prepare()
@@ -179,13 +176,10 @@ def train(
 ) -> None:
     """Train a challenger on prepared days, evaluate it on later ones, and promote it if the gate holds."""
     with _lake_errors():
-        from logad_pipeline.lake.tables import LakeError
         from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 
         settings, opened = _open(lake)
-        days = _within(opened.days("windows"), first, last)
-        if not days:
-            raise LakeError(f"no prepared day in that range in {settings.lake}; `logad run` prepares landed days")
+        days = _days_in(opened, "windows", first, last)
         registry = Registry(settings)
         registry.prepare()
         _train(settings, days[0], days[-1])
@@ -199,10 +193,24 @@ def _train(settings: Settings, first: date, last: date) -> None:
     run_job(settings, "training", config=config)
 
 
-def _within(days: list[date], first: datetime | None, last: datetime | None) -> list[date]:
+_NO_DAY = {
+    "ledger": "no landed day in that range in {}; `logad ingest FILE…` first",
+    "windows": "no prepared day in that range in {}; `logad run` prepares landed days",
+    "scores": "no judged day in that range in {}; `logad run` judges landed days",
+}
+
+
+def _days_in(lake: Lake, table: str, first: datetime | None, last: datetime | None) -> list[date]:
+    """The days of a table within a range; an error with the way out if there is none."""
+    from logad_pipeline.lake.tables import LakeError
+
     if first and last and first > last:
         raise ValueError(f"--from {first:%Y-%m-%d} is after --to {last:%Y-%m-%d}; swap them")
-    return [day for day in days if (not first or day >= first.date()) and (not last or day <= last.date())]
+    within = (first.date() if first else date.min, last.date() if last else date.max)
+    days = [day for day in lake.days(table) if within[0] <= day <= within[1]]
+    if not days:
+        raise LakeError(_NO_DAY[table].format(lake.root))
+    return days
 
 
 def report(
@@ -216,14 +224,11 @@ def report(
     with _lake_errors():
         from logad_pipeline.lake.labels import read_labels
         from logad_pipeline.lake.report_data import gather_report
-        from logad_pipeline.lake.tables import LakeError
         from logad_pipeline.orchestration.report_files import settings_in_words, write_report
         from logad_pipeline.registry.registry import Registry
 
         settings, opened = _open(lake)
-        days = _within(opened.days("scores"), first, last)
-        if not days:
-            raise LakeError(f"no judged day in that range in {settings.lake}; `logad run` judges landed days")
+        days = _days_in(opened, "scores", first, last)
         version = _newest_version(opened, days)
         model = Registry(settings).load(f"models:/{settings.model.name}/{version}")
         data = gather_report(

@@ -12,11 +12,8 @@ import dagster as dg
 import yaml
 
 from logad_pipeline.orchestration.build import build_definitions
+from logad_pipeline.orchestration.errors import RunFailed
 from logad_pipeline.settings import Settings
-
-
-class RunFailed(Exception):
-    """A run of the pipeline ended in failure; the text says where to look."""
 
 
 def prepare_instance(settings: Settings) -> Path:
