@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LAKE ?= data_lake
 export LOGAD_LAKE := $(LAKE)
 
-.PHONY: demo test check dev mlflow clean install benchmark-hdfs
+.PHONY: demo test check dev mlflow clean install benchmark
 
 install: $(VENV)/.installed
 
@@ -43,9 +43,16 @@ mlflow: install
 	$(BIN)/logad init
 	$(BIN)/logad mlflow
 
-# make benchmark-hdfs DATA=…/hdfs
-benchmark-hdfs: install
-	$(BIN)/python benchmarks/hdfs_by_block.py --data $(DATA)
+# The tables of the README: make benchmark DATA=… (folder with hdfs, openstack, authlog, linux, thunderbird)
+JOBS ?= 2
+SEEDS ?= 0,1,2
+STEPS ?= 150
+benchmark: install
+	for run in "hdfs" "hdfs --variant unlabelled" "openstack" "openstack --variant per-host" \
+	  "openstack --variant unlabelled" "authlog" "linux" "thunderbird"; do \
+	  $(BIN)/logad benchmark $$run --data $(DATA) --seeds $(SEEDS) --jobs $(JOBS) --max-steps $(STEPS) \
+	    --output benchmark || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

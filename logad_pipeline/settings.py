@@ -52,9 +52,20 @@ class ModelSettings(BaseModel):
     learning_rate: float = Field(8e-4, gt=0)
     false_alarm_rate: float = Field(0.01, gt=0, lt=1)
     risk_bands: dict[str, float] = Field(default_factory=lambda: {"low": 0.0, "medium": 0.5, "high": 0.85})
+    detectors: list[str] = Field(default_factory=list)
+    """Names out of ``detectors.registry.ALL``; none for all of them."""
     seed: int = 0
     device: str = "auto"
     automatic_promotion: bool = True
+
+    @field_validator("detectors")
+    @classmethod
+    def _detectors_exist(cls, names: list[str]) -> list[str]:
+        if names:
+            from logad_pipeline.detectors.registry import check_names
+
+            check_names(tuple(names))
+        return names
 
 
 class Settings(BaseSettings):
@@ -124,6 +135,7 @@ class Settings(BaseSettings):
         from logad_pipeline.detectors.calibration import ScoreScale
         from logad_pipeline.detectors.encoder import EncoderSpec
         from logad_pipeline.detectors.fitting import FitSpec
+        from logad_pipeline.detectors.registry import ALL
         from logad_pipeline.detectors.training import TrainingSpec
 
         model = self.model
@@ -137,6 +149,7 @@ class Settings(BaseSettings):
                 seed=model.seed,
             ),
             scale=ScoreScale(model.false_alarm_rate, tuple(sorted(model.risk_bands.items(), key=lambda b: b[1]))),
+            detectors=tuple(model.detectors) or ALL,
             device=model.device,
         )
 

@@ -12,18 +12,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from io import BytesIO
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 
+from logad_pipeline.detectors.adaptive import AdaptiveThreshold
+from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.calibration import THRESHOLD
-from logad_pipeline.detectors.ensemble import AnomalyDetector
-from logad_pipeline.detectors.fitting import FitProgress, FitSpec, TooFewWindows, fit_detector
+from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
+from logad_pipeline.detectors.fitting import FitProgress, FitSpec, NormalStream, TooFewWindows, fit_detector
+from logad_pipeline.detectors.registry import RECORD_DETECTORS
+from logad_pipeline.logs.facts import RecordFacts, facts_of
 from logad_pipeline.logs.log_tokenizer import LogTokenizer
 from logad_pipeline.logs.parser import read_records
 from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline.logs.records import Record, Rejected
-from logad_pipeline.windows import Window, Windower, WindowIndex, WindowSpec, group_key
+from logad_pipeline.windows import Window, Windower, WindowIndex, WindowSet, WindowSpec, group_key, settled_order
 
 SCORED_AT_ONCE: Final = 2048
 """Unique windows that are scored together: bounds memory, and how long a reader waits for the first."""
@@ -55,9 +59,10 @@ class LineWindow:
     Attributes:
         source: the file as it was named, ``-`` for standard input.
         group: the stream within it; ``""`` where there is but one.
-        spans: 1-based (first, last) physical line of each record.
-        positions: ordinals of the records over all sources read.
+        spans: 1-based (first, last) physical line of each record, in the order in which they are read.
+        positions: ordinals of the records over all sources read, in the same order.
         unique: number of the unique window in the index.
+        facts: what each record says beyond its text, if the reader was asked for it.
         time_us: time of the first dated record, microseconds since 1970 UTC, or ``None``.
     """
 
@@ -67,25 +72,37 @@ class LineWindow:
     positions: tuple[int, ...]
     unique: int
     time_us: int | None
+    facts: tuple[RecordFacts, ...] = ()
 
     @property
     def lines(self) -> list[int]:
-        """All physical lines, 1-based."""
-        return [line for first, last in self.spans for line in range(first, last + 1)]
+        """All physical lines, 1-based, ascending."""
+        return sorted(line for first, last in self.spans for line in range(first, last + 1))
+
+
+class _Held(NamedTuple):
+    """What a window has to know of a record."""
+
+    span: tuple[int, int]
+    text: int
+    time_us: int | None
+    facts: RecordFacts | None
 
 
 class WindowReader:
     """Reads sources and yields their windows; equal windows share one number of :attr:`index`.
 
-    Memory holds the unfinished windows and the unique ones. ``account`` says what became of each line.
+    Memory holds the unfinished windows and the unique ones. ``account`` says what became of each line. With
+    ``facts`` each window also carries what the detectors of records look at.
     """
 
-    def __init__(self, spec: WindowSpec, read: ReadSpec | None = None) -> None:
+    def __init__(self, spec: WindowSpec, read: ReadSpec | None = None, *, facts: bool = False) -> None:
         self.spec = spec
         self.read_spec = read or ReadSpec()
         self.index = WindowIndex()
         self.account = LineAccount()
         self._key = group_key(spec.group_by)
+        self._facts = facts
         self._tokenizer = LogTokenizer()
         self._next_position = 0
 
@@ -96,7 +113,7 @@ class WindowReader:
             UnreadableInput: if it cannot be read, or holds no record at all.
         """
         windower = Windower(self.spec)
-        held: dict[int, tuple[int, int, int, int | None]] = {}
+        held: dict[int, _Held] = {}
         records = 0
         for item in read_records(
             stream or source, format=self.read_spec.format, year=self.read_spec.year, tz=self.read_spec.tz
@@ -117,28 +134,34 @@ class WindowReader:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in self.account.rejected.most_common(3))
             raise UnreadableInput(f"{source}: no log line in it ({reasons or 'it is empty'}); nothing to do")
 
-    def _take(self, record: Record, held: dict[int, tuple[int, int, int, int | None]]) -> int:
+    def _take(self, record: Record, held: dict[int, _Held]) -> int:
         self.account.lines += record.line_count
         self.account.records += 1
         position, self._next_position = self._next_position, self._next_position + 1
-        text = self.index.text_id(self._tokenizer.normalise(record.message))
-        held[position] = (record.first_line, record.last_line, text, record.time_us)
+        text = self._tokenizer.normalise(record.message)
+        facts = facts_of(record, text) if self._facts else None
+        held[position] = _Held(
+            (record.first_line, record.last_line), self.index.text_id(text), record.time_us, facts
+        )
         return position
 
-    def _finish(self, source: str, window: Window, held: dict[int, tuple[int, int, int, int | None]]) -> LineWindow:
+    def _finish(self, source: str, window: Window, held: dict[int, _Held]) -> LineWindow:
         rows = [held[position] for position in window.positions]
-        times = [row[3] for row in rows if row[3] is not None]
+        order = settled_order([row.time_us for row in rows], [self.index.keys[row.text] for row in rows])
+        rows = [rows[place] for place in order]
+        times = [row.time_us for row in rows if row.time_us is not None]
         return LineWindow(
             source,
             window.group,
-            tuple((row[0], row[1]) for row in rows),
-            window.positions,
-            self.index.add([row[2] for row in rows]),
+            tuple(row.span for row in rows),
+            tuple(window.positions[place] for place in order),
+            self.index.add([row.text for row in rows]),
             times[0] if times else None,
+            tuple(row.facts for row in rows if row.facts is not None),
         )
 
     @staticmethod
-    def _forget(held: dict[int, tuple[int, int, int, int | None]], windower: Windower) -> None:
+    def _forget(held: dict[int, _Held], windower: Windower) -> None:
         needed = windower.open_positions()
         for position in [position for position in held if position not in needed]:
             del held[position]
@@ -153,6 +176,26 @@ class WindowVerdict:
     risk: str
     is_anomaly: bool
     detectors: dict[str, float]
+
+    @property
+    def source(self) -> str:
+        """Of the window."""
+        return self.window.source
+
+    @property
+    def group(self) -> str:
+        """Of the window."""
+        return self.window.group
+
+    @property
+    def first_line(self) -> int:
+        """Its first physical line, 1-based."""
+        return self.window.lines[0]
+
+    @property
+    def last_line(self) -> int:
+        """Its last physical line."""
+        return self.window.lines[-1]
 
     def to_dict(self, model_version: str) -> dict[str, Any]:
         """The verdict as JSON-ready values: what ``logad detect --json`` writes."""
@@ -186,22 +229,16 @@ def fit_files(
         UnreadableInput: if a source cannot be read.
         TooFewWindows: if they hold too little.
     """
-    reader = WindowReader(window_spec, read)
+    wanted = any(name in RECORD_DETECTORS for name in spec.detectors)
+    reader = WindowReader(window_spec, read, facts=wanted)
     windows = [window for source in sources for window in reader.read(source)]
     times = [window.time_us for window in windows]
     if all(time is not None for time in times):
-        windows.sort(key=lambda window: (window.time_us or 0, window.positions))
+        windows.sort(key=lambda window: (window.time_us or 0, min(window.positions)))
     else:
-        windows.sort(key=lambda window: window.positions)
+        windows.sort(key=lambda window: min(window.positions))
     try:
-        model = fit_detector(
-            reader.index.build(),
-            np.array([window.unique for window in windows], dtype=np.int64),
-            [window.positions for window in windows],
-            window_spec,
-            spec,
-            progress=progress,
-        )
+        model = fit_detector(normal_stream(windows, reader.index.build()), window_spec, spec, progress=progress)
     except TooFewWindows as error:
         raise TooFewWindows(f"{', '.join(sources)}: {error}") from error
     model.card["logs"] = {"lines": reader.account.lines, "records": reader.account.records,
@@ -209,33 +246,92 @@ def fit_files(
     return model, reader.account
 
 
-class FileScorer:
-    """Scores the windows of sources with a fitted model, each unique window once."""
+def normal_stream(windows: Sequence[LineWindow], unique: WindowSet) -> NormalStream:
+    """Windows in time order as a model is fitted on them."""
+    return NormalStream(
+        unique,
+        np.array([window.unique for window in windows], dtype=np.int64),
+        [window.positions for window in windows],
+        [window.source for window in windows],
+        [window.group for window in windows],
+        [window.time_us for window in windows],
+        {position: fact for window in windows for position, fact in zip(window.positions, window.facts, strict=False)},
+    )
 
-    def __init__(self, model: AnomalyDetector, window_spec: WindowSpec | None = None, read: ReadSpec | None = None):
+
+class FileScorer:
+    """Scores the windows of sources with a fitted model: each unique window once, each record once."""
+
+    def __init__(
+        self,
+        model: AnomalyDetector,
+        window_spec: WindowSpec | None = None,
+        read: ReadSpec | None = None,
+        *,
+        adaptive: bool = False,
+    ) -> None:
+        """Score with ``model``; with ``adaptive`` the threshold follows drift from one window to the next,
+        so that a window's score depends on those before it."""
         self.model = model
-        self.reader = WindowReader(window_spec or model.window_spec, read)
-        self._scores: list[tuple[float, dict[str, float]]] = []
+        self._threshold = AdaptiveThreshold(model.scale.false_alarm_rate, step=0.3 if adaptive else 0.0)
+        self.reader = WindowReader(window_spec or model.window_spec, read, facts=bool(model.record_detectors))
+        self._unique = np.zeros((0, len(model.detectors)))
+
+    @property
+    def account(self) -> LineAccount:
+        """What became of the lines read so far."""
+        return self.reader.account
 
     def score(self, source: str, stream: BinaryIO | None = None) -> Iterator[WindowVerdict]:
         """Yield a verdict for each window of ``source`` (or of ``stream``, under that name), in the order in
         which windows are complete."""
+        for windows, log10_p in self.log10_p(source, stream):
+            judged = self.model.judge(log10_p, self._threshold)
+            for row, window in enumerate(windows):
+                yield self.verdict(window, judged, row)
+
+    def verdict(self, window: LineWindow, judged: Judged, row: int) -> WindowVerdict:
+        """What row ``row`` of ``judged`` says of ``window``."""
+        score = float(judged.score[row])
+        channels = {name: float(values[row]) for name, values in judged.detectors.items()}
+        return WindowVerdict(window, score, self.model.scale.risk(score), score >= THRESHOLD, channels)
+
+    def log10_p(
+        self, source: str, stream: BinaryIO | None = None
+    ) -> Iterator[tuple[list[LineWindow], dict[str, FloatArray]]]:
+        """Yield windows of a source, some thousands at a time, with each detector's ``log10`` p-values."""
         waiting: list[LineWindow] = []
         for window in self.reader.read(source, stream):
             waiting.append(window)
-            if len(self.reader.index) - len(self._scores) >= SCORED_AT_ONCE or len(waiting) >= 50 * SCORED_AT_ONCE:
-                yield from self._verdicts(waiting)
+            if len(self.reader.index) - len(self._unique) >= SCORED_AT_ONCE or len(waiting) >= 50 * SCORED_AT_ONCE:
+                yield waiting, self._of(waiting)
                 waiting = []
-        yield from self._verdicts(waiting)
+        if waiting:
+            yield waiting, self._of(waiting)
 
-    def _verdicts(self, windows: list[LineWindow]) -> Iterator[WindowVerdict]:
-        scored = self.model.score(self.reader.index.build(start=len(self._scores)))
-        for row in range(len(scored.score)):
-            channels = {name: float(values[row]) for name, values in scored.detectors.items()}
-            self._scores.append((float(scored.score[row]), channels))
-        for window in windows:
-            score, channels = self._scores[window.unique]
-            yield WindowVerdict(window, score, self.model.scale.risk(score), score >= THRESHOLD, dict(channels))
+    def _of(self, windows: list[LineWindow]) -> dict[str, FloatArray]:
+        new = self.reader.index.build(start=len(self._unique))
+        if len(new):
+            values = self.model.score(new).detector_log10_p
+            self._unique = np.concatenate([self._unique, np.stack(list(values.values()), axis=1)])
+        rows = self._unique[[window.unique for window in windows]]
+        log10_p = {name: rows[:, column] for column, name in enumerate(self.model.detectors)}
+        return log10_p | self._of_records(windows)
+
+    def _of_records(self, windows: list[LineWindow]) -> dict[str, FloatArray]:
+        """The p-values of the worst record of each window; a record in several windows is looked at once."""
+        if not self.model.record_detectors:
+            return {}
+        known = {p: fact for window in windows for p, fact in zip(window.positions, window.facts, strict=True)}
+        order = sorted(known)
+        place = {position: row for row, position in enumerate(order)}
+        rows = np.array([place[p] for window in windows for p in window.positions], dtype=np.int64)
+        starts = np.cumsum([0, *(len(window.positions) for window in windows[:-1])])
+        facts = [known[position] for position in order]
+        return {
+            name: self.model.record_log10_p(name, np.maximum.reduceat(detector.score(facts)[rows], starts))
+            for name, detector in self.model.record_detectors.items()
+        }
 
 
 def score_sequence(

@@ -6,6 +6,7 @@ Knows nothing of formats, tables or models.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -105,6 +106,38 @@ class Window:
     positions: tuple[int, ...]
 
 
+def text_id(text: str) -> int:
+    """The number of a normalised text: the first 8 bytes of its blake2b, big-endian, signed."""
+    return int.from_bytes(hashlib.blake2b(text.encode()).digest()[:8], "big", signed=True)
+
+
+def settled_order(times_us: Sequence[int | None], keys: Sequence[int]) -> list[int]:
+    """The order in which the lines of a window are read: lines of one whole second by their text.
+
+    Stamps of whole seconds do not say which of two lines came first, and daemons that write at once
+    interleave at random; read as they happen to lie, each mixture would be a window of its own. Lines
+    with finer stamps, or none, stay where they are.
+
+    Args:
+        times_us: microseconds since 1970, ``None`` where a line has no time.
+        keys: the :func:`text_id` of each line.
+
+    >>> settled_order([5_000_000, 5_000_000, 5_000_001, None], [8, 7, 2, 1])
+    [1, 0, 2, 3]
+    """
+    order: list[int] = []
+    run: list[int] = []
+    for place, time in enumerate(times_us):
+        if run and (time is None or time != times_us[run[0]]):
+            order += sorted(run, key=keys.__getitem__)
+            run = []
+        if time is None or time % 1_000_000:
+            order.append(place)
+        else:
+            run.append(place)
+    return order + sorted(run, key=keys.__getitem__)
+
+
 class Windower:
     """Cuts a stream of records into windows, in one pass.
 
@@ -123,6 +156,8 @@ class Windower:
         self.spec = spec
         self._open: dict[str, list[int]] = {}
         self._emitted: set[str] = set()
+        self.held = 0
+        """How many positions the unfinished windows hold."""
 
     def push(self, records: Iterable[tuple[str, int]]) -> Iterator[Window]:
         """Take records in order; yield the windows that they complete."""
@@ -134,14 +169,11 @@ class Windower:
             for group, position in records:
                 held = self._open.setdefault(group, [])
                 held.append(position)
+                self.held += 1
                 if len(held) >= (limit if session and group else size):
-                    yield Window(group, tuple(held))
+                    self.held -= len(held)
                     del self._open[group]
-
-    @property
-    def held(self) -> int:
-        """How many positions the unfinished windows hold."""
-        return sum(map(len, self._open.values()))
+                    yield Window(group, tuple(held))
 
     def open_positions(self) -> set[int]:
         """Positions that a later window may still hold."""
@@ -152,11 +184,13 @@ class Windower:
         for group, position in records:
             held = self._open.setdefault(group, [])
             held.append(position)
+            self.held += 1
             if len(held) == size:
                 yield Window(group, tuple(held))
                 self._emitted.add(group)
                 # What is left is the overlap with the next window; its length tells how far on we are.
                 del held[:stride]
+                self.held -= stride
 
     def flush(self) -> Iterator[Window]:
         """Yield what is unfinished at the end of the stream, oldest group first, and start anew."""
@@ -165,7 +199,7 @@ class Windower:
             covered = self.spec.window_type == "sliding" and group in self._emitted and len(held) <= overlap
             if held and not covered:
                 yield Window(group, tuple(held))
-        self._open, self._emitted = {}, set()
+        self._open, self._emitted, self.held = {}, set(), 0
 
 
 @dataclass(frozen=True)
@@ -198,21 +232,28 @@ class WindowSet:
     def take(self, indices: npt.ArrayLike, counts: IntArray | None = None) -> WindowSet:
         """The windows at ``indices``, over the same texts; ``counts`` replaces theirs."""
         chosen = np.asarray(indices, dtype=np.int64)
-        lengths = np.diff(self.offsets)[chosen]
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
-        gather = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return WindowSet(self.texts, offsets, self.line_ids[gather], self.counts[chosen] if counts is None else counts)
+        offsets = np.concatenate(([0], np.cumsum(np.diff(self.offsets)[chosen])))
+        ids = self.line_ids[self.places(chosen)]
+        return WindowSet(self.texts, offsets, ids, self.counts[chosen] if counts is None else counts)
+
+    def places(self, indices: IntArray) -> IntArray:
+        """Where the lines of the windows at ``indices`` stand in ``line_ids``, window after window."""
+        lengths = np.diff(self.offsets)[indices]
+        ends = np.cumsum(lengths)
+        return np.asarray(np.repeat(self.offsets[indices] - (ends - lengths), lengths) + np.arange(lengths.sum()))
 
 
 class WindowIndex:
     """Collects windows, keeping each distinct one once.
 
     :meth:`add` gives the number of the unique window, so that a score computed once serves every
-    repetition. Memory grows with unique windows and unique lines, not with the stream.
+    repetition. Memory grows with unique windows and unique lines, not with the stream. ``texts`` are the
+    unique lines, ``keys`` their :func:`text_id`.
     """
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.keys: list[int] = []
         self._text_ids: dict[str, int] = {}
         self._window_ids: dict[bytes, int] = {}
         self._keys: list[bytes] = []
@@ -227,6 +268,7 @@ class WindowIndex:
         if known is None:
             known = self._text_ids[text] = len(self.texts)
             self.texts.append(text)
+            self.keys.append(text_id(text))
         return known
 
     def add(self, line_ids: Sequence[int], count: int = 1) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from logad_pipeline.detectors.registry import ALL
 from logad_pipeline.settings import load_settings
 from logad_pipeline.windows import WindowSpec
 
@@ -96,6 +97,8 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path, monkeypatch: p
         ("[windows]\nwindow_type = 'tumbling'", "window_type"),
         ("[model]\nfalse_alarm_rate = 1.0", "false_alarm_rate"),
         ("[model]\nfalse_alarm_rate = 0", "false_alarm_rate"),
+        ("[model]\ndetectors = ['counts', 'no_such']", "no_such is not known; there are surprise"),
+        ("[model]\ndetectors = ['entity_graph']", "at least one detector of windows"),
         ("time_zone = 'Mars/Olympus'", "Europe/Berlin"),
         ("time_zone = '../../etc/passwd'", "Europe/Berlin"),
         ("score_at = '25:00'", "like 02:00"),
@@ -128,6 +131,7 @@ def test_the_core_gets_what_was_written(tmp_path: Path) -> None:
         false_alarm_rate = 0.05
         seed = 5
         device = "cpu"
+        detectors = ["counts", "severity"]
         risk_bands = {high = 0.9, calm = 0.0, odd = 0.6}
         """,
     )
@@ -135,11 +139,16 @@ def test_the_core_gets_what_was_written(tmp_path: Path) -> None:
     assert settings.window_spec() == WindowSpec("sliding", 8, 2, "host")
     spec = settings.fit_spec()
     assert (spec.encoder.base_model, spec.encoder.vocab_size, spec.device) == ("random", 300, "cpu")
+    assert spec.detectors == ("counts", "severity")
     training = spec.training
     assert (training.max_steps, training.max_minutes, training.batch_size) == (11, 2.5, 4)
     assert (training.learning_rate, training.seed) == (1e-3, 5)
     assert spec.scale.false_alarm_rate == 0.05
     assert spec.scale.bands == (("calm", 0.0), ("odd", 0.6), ("high", 0.9))
+
+
+def test_all_detectors_are_fitted_unless_some_are_named() -> None:
+    assert load_settings().fit_spec().detectors == ALL
 
 
 def test_days_begin_in_the_chosen_zone(tmp_path: Path) -> None:

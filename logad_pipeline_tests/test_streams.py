@@ -146,7 +146,7 @@ def test_each_window_is_scored_as_if_it_were_alone(model: AnomalyDetector, tmp_p
     verdicts = list(FileScorer(model).score(write(tmp_path / "a.log", syslog(lines))))
     assert [verdict.window.lines[0] for verdict in verdicts] == list(range(1, 61, 5))
     alone = [score_sequence(model, lines[start : start + 5])["score"] for start in range(0, 60, 5)]
-    np.testing.assert_allclose([verdict.score for verdict in verdicts], alone, atol=1e-5)
+    np.testing.assert_allclose([verdict.score for verdict in verdicts], alone, atol=1e-4)
     worst = max(verdicts, key=lambda verdict: verdict.score)
     assert worst.window.lines == [31, 32, 33, 34, 35]
     assert (worst.is_anomaly, worst.risk) == (True, "medium" if worst.score < 0.85 else "high")
@@ -160,7 +160,7 @@ def test_scoring_in_small_portions_changes_nothing(
     monkeypatch.setattr(streams, "SCORED_AT_ONCE", 3)
     portions = list(FileScorer(model).score(source))
     assert [verdict.window.spans for verdict in portions] == [verdict.window.spans for verdict in at_once]
-    np.testing.assert_allclose([v.score for v in portions], [v.score for v in at_once], atol=1e-5)
+    np.testing.assert_allclose([v.score for v in portions], [v.score for v in at_once], atol=1e-4)
 
 
 def test_a_verdict_is_plain_json(model: AnomalyDetector, tmp_path: Path) -> None:

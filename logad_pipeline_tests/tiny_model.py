@@ -15,7 +15,7 @@ import numpy as np
 
 from logad_pipeline.detectors.encoder import BertEncoder, EncoderSpec
 from logad_pipeline.detectors.ensemble import AnomalyDetector
-from logad_pipeline.detectors.fitting import FitSpec, fit_detector
+from logad_pipeline.detectors.fitting import FitSpec, NormalStream, fit_detector
 from logad_pipeline.detectors.training import TrainingSpec
 from logad_pipeline.windows import Windower, WindowIndex, WindowSet, WindowSpec
 
@@ -130,7 +130,7 @@ def fit_tiny(max_steps: int = 150, seed: int = 0) -> AnomalyDetector:
     lines = cycle_lines(2000)
     for at in rng.choice(2000, size=40, replace=False):
         lines[at] = "cache miss for key num"
-    return fit_detector(*stream_of(lines), WINDOW, tiny_fit_spec(max_steps, seed))
+    return fit_detector(NormalStream(*stream_of(lines)), WINDOW, tiny_fit_spec(max_steps, seed))
 
 
 @functools.cache

@@ -16,11 +16,14 @@ from logad_pipeline.cli.console import ExitCode, plain_errors, progress_bar, say
 
 if TYPE_CHECKING:
     from logad_pipeline.detectors.ensemble import AnomalyDetector
-    from logad_pipeline.streams import LineAccount, WindowVerdict
+    from logad_pipeline.streams import FileScorer, LineAccount, WindowVerdict
+    from logad_pipeline.unit_streams import UnitScorer, UnitVerdict
     from logad_pipeline.windows import WindowSpec
 
 FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the names."
 YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
+_NAMED = 4
+"""Detectors named beside a verdict for people, the strongest first."""
 GROUP_HELP = "Cut windows within: none, host, program, process, or a regular expression with one group."
 
 
@@ -33,9 +36,10 @@ def fit(
     group_by: Annotated[str, typer.Option(help=GROUP_HELP)] = "none",
     seed: Annotated[int, typer.Option(help="Of weights, sampling and masks.")] = 0,
     max_minutes: Annotated[float | None, typer.Option(help="Stop training after so many minutes.")] = None,
-    max_steps: Annotated[int, typer.Option(help="Stop training after so many steps.")] = 1200,
+    max_steps: Annotated[int, typer.Option(help="Stop training after so many steps.")] = 400,
     base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
     false_alarm_rate: Annotated[float, typer.Option(help="Share of normal windows that may raise an alarm.")] = 0.01,
+    without: Annotated[list[str] | None, typer.Option(help="A detector to leave out; may be given again.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     log_format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "auto",
     year: Annotated[int | None, typer.Option(help=YEAR_HELP)] = None,
@@ -46,6 +50,7 @@ def fit(
         from logad_pipeline.detectors.calibration import ScoreScale
         from logad_pipeline.detectors.encoder import EncoderSpec
         from logad_pipeline.detectors.fitting import FitSpec
+        from logad_pipeline.detectors.registry import all_but
         from logad_pipeline.detectors.training import TrainingSpec
         from logad_pipeline.streams import ReadSpec, fit_files
         from logad_pipeline.windows import WindowSpec
@@ -57,6 +62,7 @@ def fit(
             encoder=EncoderSpec(base_model=base_model),
             training=TrainingSpec(max_steps=max_steps, max_minutes=max_minutes, seed=seed),
             scale=ScoreScale(false_alarm_rate),
+            detectors=all_but(without or ()),
             device=device,
         )
         with progress_bar() as progress:
@@ -89,6 +95,10 @@ def _print_card(model: AnomalyDetector, account: LineAccount, folder: Path, as_j
         f"training   {training['steps_taken']} steps on {training['device']}, stopped by {training['stopped_by']}, "
         f"weights of step {training['best_step']}, seed {training['seed']}; {card['fit_seconds']:.0f} s in all"
     )
+    weights = sorted(card["weights"].items(), key=lambda item: -item[1])
+    print("detectors  " + ", ".join(f"{name} {weight:.2f}" for name, weight in weights) + " (weights)")
+    if windows["trimmed"]:
+        print(f"left out   {windows['trimmed']} windows that were too odd to be learned as normal")
     print(f"promise    a score of 0.5 and above for {model.scale.false_alarm_rate:.2%} of normal windows")
 
 
@@ -99,28 +109,40 @@ def detect(
     window_size: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
     stride: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
     group_by: Annotated[str | None, typer.Option(help="Instead of the model's. " + GROUP_HELP)] = None,
-    top: Annotated[int, typer.Option(help="Windows to list for people.", min=1)] = 10,
+    unit: Annotated[str, typer.Option(help="What is judged: window, group, file, or minutes such as 5min.")] = "window",
+    top: Annotated[int, typer.Option(help="Verdicts to list for people.", min=1)] = 10,
     log_format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "auto",
     year: Annotated[int | None, typer.Option(help=YEAR_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a window, in stream order.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a verdict, in stream order.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write here instead of stdout; appears only when whole.")] = None,
     fail_on_anomaly: Annotated[bool, typer.Option(help="Exit with 1 if any window is anomalous.")] = False,
+    adapt: Annotated[bool, typer.Option(help="Let the threshold follow drift, from verdict to verdict.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Judge the windows of a log with a fitted model."""
+    """Judge the windows of a log, or its sessions, its spans of time or itself, with a fitted model."""
     with plain_errors():
+        from logad_pipeline.detectors.units import UnitKind
         from logad_pipeline.registry.fetch import load_model
         from logad_pipeline.streams import FileScorer, ReadSpec
+        from logad_pipeline.unit_streams import UnitScorer
 
+        kind = UnitKind.parse(unit)
         _check_readable(files)
         loaded = load_model(model, device)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
         spec = override(loaded.window_spec, overrides)
-        scorer = FileScorer(loaded, spec, ReadSpec(log_format, year))
+        read = ReadSpec(log_format, year)
+        scorer: FileScorer | UnitScorer
+        if kind.kind == "window":
+            scorer = FileScorer(loaded, spec, read, adaptive=adapt)
+        else:
+            scorer = UnitScorer(loaded, kind, spec, read, adaptive=adapt)
         with _output(output) as out:
             counts = _write(scorer, files, out, top, as_json)
-        rejected = sum(scorer.reader.account.rejected.values())
-        say(f"{counts['windows']} windows of {scorer.reader.account.lines} lines, {counts['anomalies']} anomalous"
+        account = scorer.account
+        rejected = sum(account.rejected.values())
+        judged = "windows" if kind.kind == "window" else f"units ({kind})"
+        say(f"{counts['verdicts']} {judged} of {account.lines} lines, {counts['anomalies']} anomalous"
             + (f"; {rejected} lines were no log lines" if rejected else ""))  # fmt: skip
         if fail_on_anomaly and counts["anomalies"]:
             raise typer.Exit(int(ExitCode.ANOMALIES_FOUND))
@@ -146,33 +168,34 @@ def override(spec: WindowSpec, overrides: dict[str, Any]) -> WindowSpec:
     return WindowSpec(**merged)
 
 
-def _write(scorer: Any, files: list[str], out: IO[str], top: int, as_json: bool) -> dict[str, int]:
+def _write(
+    scorer: FileScorer | UnitScorer, files: list[str], out: IO[str], top: int, as_json: bool
+) -> dict[str, int]:
     import heapq
 
-    counts = {"windows": 0, "anomalies": 0}
-    worst: list[tuple[float, int, WindowVerdict]] = []
+    counts = {"verdicts": 0, "anomalies": 0}
+    worst: list[tuple[float, int, WindowVerdict | UnitVerdict]] = []
     for verdict in (verdict for file in files for verdict in scorer.score(file)):
-        counts["windows"] += 1
+        counts["verdicts"] += 1
         counts["anomalies"] += verdict.is_anomaly
         if as_json:
             out.write(json.dumps(verdict.to_dict(scorer.model.version)) + "\n")
         else:
-            heapq.heappush(worst, (verdict.score, -counts["windows"], verdict))
+            heapq.heappush(worst, (verdict.score, -counts["verdicts"], verdict))
             if len(worst) > top:
                 heapq.heappop(worst)
     if not as_json:
         for _, _, verdict in sorted(worst, key=lambda item: item[:2], reverse=True):
-            out.write(_for_people(verdict, scorer.reader.index) + "\n")
+            out.write(_for_people(verdict) + "\n")
     return counts
 
 
-def _for_people(verdict: WindowVerdict, index: Any) -> str:
-    lines = verdict.window.lines
-    group = f" {_harmless(verdict.window.group)}" if verdict.window.group else ""
-    channels = ", ".join(f"{name} {value:.2f}" for name, value in verdict.detectors.items())
-    mark = "!" if verdict.is_anomaly else " "
-    return (f"{mark} {verdict.score:.3f} {verdict.risk:<6} {verdict.window.source}:{lines[0]}-{lines[-1]}{group}"
-            f"  ({channels})")  # fmt: skip
+def _for_people(verdict: WindowVerdict | UnitVerdict) -> str:
+    place = f"{verdict.source}:{verdict.first_line}-{verdict.last_line}"
+    group = f" {_harmless(verdict.group)}" if verdict.group else ""
+    strongest = sorted(verdict.detectors.items(), key=lambda item: -item[1])[:_NAMED]
+    channels = ", ".join(f"{name} {value:.2f}" for name, value in strongest)
+    return f"{'!' if verdict.is_anomaly else ' '} {verdict.score:.3f} {verdict.risk:<6} {place}{group}  ({channels})"
 
 
 def _harmless(text: str) -> str:

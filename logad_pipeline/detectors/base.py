@@ -30,23 +30,35 @@ class EncodedWindows:
         mean: float32 ``[n, hidden]``, the mean embedding of the tokens of the lines.
         line_surprise: float32 ``[total lines]``, aligned with ``windows.line_ids``: mean negative
             log-likelihood a token, in nats, of the line when it is hidden and its neighbours are not.
+        line_peak: float32 ``[total lines]``, the largest negative log-likelihood of a token of the line.
+        precision_variance: float32 ``[n]``, variance over the complementary masks of the precision of
+            the prediction: the mean probability that a mask's hidden tokens were given.
     """
 
     windows: WindowSet
     cls: Float32Array
     mean: Float32Array
     line_surprise: Float32Array
+    line_peak: Float32Array
+    precision_variance: Float32Array
 
     def __len__(self) -> int:
         return len(self.windows)
 
+    @classmethod
+    def unread(cls, windows: WindowSet) -> Self:
+        """Windows that no encoder has read, for detectors that look at the lines alone."""
+        none, lines = np.zeros((len(windows), 1), dtype=np.float32), np.zeros(len(windows.line_ids), dtype=np.float32)
+        return cls(windows, none, none, lines, lines, none[:, 0])
+
     def take(self, indices: npt.ArrayLike, counts: npt.NDArray[np.int64] | None = None) -> EncodedWindows:
         """The encoded windows at ``indices``; ``counts`` replaces how often each was seen."""
         chosen = np.asarray(indices, dtype=np.int64)
-        starts = self.windows.offsets
-        parts = [self.line_surprise[starts[i] : starts[i + 1]] for i in chosen]
-        lines = np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
-        return EncodedWindows(self.windows.take(chosen, counts), self.cls[chosen], self.mean[chosen], lines)
+        lines = self.windows.places(chosen)
+        return EncodedWindows(
+            self.windows.take(chosen, counts), self.cls[chosen], self.mean[chosen], self.line_surprise[lines],
+            self.line_peak[lines], self.precision_variance[chosen],
+        )  # fmt: skip
 
 
 class Detector(ABC):
@@ -54,14 +66,25 @@ class Detector(ABC):
 
     A detector learns from normal windows alone and gives each window one number, higher for stranger.
     Its scale is its own: :mod:`~logad_pipeline.detectors.calibration` makes scales comparable.
-    Adding a detector is adding one file with a subclass and one line in ``ensemble.DETECTORS``.
+    Adding a detector is adding one file with a subclass and one line in ``registry.DETECTORS``.
     """
 
     name: ClassVar[str]
+    reads_texts_only: ClassVar[bool] = False
+    """Whether it looks at the lines alone, and so learns from all windows rather than from a sample."""
+
+    @classmethod
+    def create(cls, seed: int) -> Self:
+        """A new detector; ``seed`` fixes whatever is random in fitting it."""
+        return cls()
 
     @abstractmethod
-    def fit(self, encoded: EncodedWindows) -> None:
-        """Learn what is normal; ``encoded.windows.counts`` weighs the windows."""
+    def fit(self, encoded: EncodedWindows, corrupted: EncodedWindows | None = None) -> None:
+        """Learn what is normal; ``encoded.windows.counts`` weighs the windows.
+
+        Only embeddings and lines are given, the surprise is zero: it takes four times as long to read.
+        ``corrupted`` holds pseudo-anomalies (see ``pseudo``) for a detector that learns from contrast.
+        """
 
     @abstractmethod
     def score(self, encoded: EncodedWindows) -> FloatArray:

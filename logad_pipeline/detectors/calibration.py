@@ -30,7 +30,7 @@ class TailCalibration:
     Within what was held out, the p-value is the share of normal windows that score as high, counted as
     in conformal prediction (with the new window among them, so it is never 0). Beyond the highest 5 %
     it follows a generalised Pareto tail (Pickands, 1975) fitted to them by probability-weighted moments
-    (Hosking and Wallis, 1987), with a shape in [0, 0.5]: the tail never ends, so stranger stays
+    (Hosking and Wallis, 1987), with a shape in (0, 0.5]: the tail never ends, so stranger stays
     stranger however far out.
 
     When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
@@ -61,7 +61,7 @@ class TailCalibration:
             raise ValueError("no held-out windows to calibrate on; give more logs")
         if not np.isfinite(scores).all():
             raise ValueError("a held-out score is not finite; the model has diverged, train it again")
-        values, inverse = np.unique(scores, return_inverse=True)
+        values, inverse = np.unique(_without_noise(scores), return_inverse=True)
         weight = np.bincount(inverse, weights=counts.astype(np.float64)).astype(np.float64)
         total = float(weight.sum())
         at_least = np.cumsum(weight[::-1])[::-1]
@@ -101,19 +101,75 @@ class TailCalibration:
         )  # fmt: skip
 
 
+def _without_noise(scores: FloatArray) -> FloatArray:
+    """Scores with those next to one another made equal, so that a last digit does not decide on a rank.
+
+    The same window may score a little differently in another batch. Knots that are apart by no more than
+    a thousandth of the spread of the scores become one: between knots the p-value is interpolated, and
+    then moves as little as the score does.
+    """
+    values, inverse = np.unique(scores, return_inverse=True)
+    least = 1e-3 * float(np.quantile(values, 0.95) - values[0])
+    if least <= 0:
+        return scores
+    merged, start = values.copy(), values[0]
+    for place, value in enumerate(values):
+        if value - start > least:
+            start = value
+        merged[place] = start
+    return np.asarray(merged[inverse])
+
+
 def _fit_tail(values: FloatArray, weight: FloatArray) -> tuple[float, float]:
-    """Scale and shape of a generalised Pareto tail beyond the first of ``values`` (ascending), weighted."""
+    """Scale and shape of a generalised Pareto tail beyond the first of ``values`` (ascending), weighted.
+
+    The shape is at least one over the number of windows in the tail: with the scale of an exponential tail
+    known from ``k`` of them only, what is to be expected of the next is a Pareto tail of that shape.
+    """
     share = weight / weight.sum()
     excess = values - values[0]
     mean = float(share @ excess)
     if mean <= 0:
-        # The whole tail is one value, so nothing is known of its width: a hundredth of it is as good as any.
-        return 0.01 * abs(float(values[0])) + 1e-6, 0.0
+        # The whole tail is one value, so nothing is known of its width; claim little.
+        return 0.25 * abs(float(values[0])) + 0.05, 0.5
     above = 1 - (np.cumsum(share) - share / 2)
     second = float((share * above) @ excess)
     shape = 2 - mean / (mean - 2 * second) if mean > 2 * second else 0.5
-    shape = min(max(shape, 0.0), 0.5)
+    shape = min(max(shape, 1 / float(weight.sum())), 0.5)
     return mean * (1 - shape), shape
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a detector's score is worth: the larger of its p-values in two parts of the normal logs.
+
+    The later part, held out, says how the detector does on windows that it has not learned from; but it is
+    short, and what is common in one week may be rare in the next. So a score that was nothing rare among
+    the training windows is nothing rare either. Scores of training windows may be too low, which makes
+    their p-values too small, and then the held-out part decides.
+
+    Attributes:
+        held_out: on the held-out windows.
+        learned: on training windows; ``None`` to use the held-out ones alone.
+    """
+
+    held_out: TailCalibration
+    learned: TailCalibration | None = None
+
+    def log10_p_value(self, scores: FloatArray) -> FloatArray:
+        """``log10`` of the p-value of each score, ``<= 0``."""
+        later = self.held_out.log10_p_value(scores)
+        return later if self.learned is None else np.maximum(later, self.learned.log10_p_value(scores))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {"held_out": self.held_out.to_dict(), "learned": self.learned.to_dict() if self.learned else None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_dict` gave."""
+        held_out, learned = values["held_out"], values["learned"]
+        return cls(TailCalibration.from_dict(held_out), TailCalibration.from_dict(learned) if learned else None)
 
 
 def fuse(log10_p: Sequence[FloatArray]) -> FloatArray:

@@ -27,7 +27,7 @@ class EmbeddingDistance(Detector):
         self._mean = mean
         self._precision = precision
 
-    def fit(self, encoded: EncodedWindows) -> None:
+    def fit(self, encoded: EncodedWindows, corrupted: EncodedWindows | None = None) -> None:
         """Learn the mean vector and the precision matrix; a window counts as the root of how often it is seen.
 
         Raises:

@@ -236,7 +236,12 @@ class BertEncoder:
             first = last
 
     def encode(
-        self, windows: WindowSet, progress: Progress | None = None, tokens_a_batch: int = 4096
+        self,
+        windows: WindowSet,
+        progress: Progress | None = None,
+        *,
+        surprise: bool = True,
+        tokens_a_batch: int = 4096,
     ) -> EncodedWindows:
         """Surprise of every line and the embeddings of every window.
 
@@ -246,13 +251,14 @@ class BertEncoder:
         Args:
             windows: what to read; read unique ones.
             progress: called with (segment passes done, total).
+            surprise: whether it is asked for; without it, it is zero and the reading takes a quarter.
             tokens_a_batch: padded tokens in one forward pass; bounds the memory.
         """
         segments = self.segments(windows)
         jobs: list[tuple[int, npt.NDArray[np.bool_] | None]] = []
         for number, segment in enumerate(segments):
             jobs.append((number, None))
-            jobs.extend((number, mask) for mask in scoring_masks(segment))
+            jobs.extend((number, mask) for mask in (scoring_masks(segment) if surprise else []))
         # Equal lengths together waste the least padding; ties keep the order, so batches are reproducible.
         jobs.sort(key=lambda job: len(segments[job[0]].ids))
         sums = _Sums(windows, self.hidden_size)
@@ -327,7 +333,9 @@ class _Sums:
         self._mean = np.zeros((len(windows), hidden), dtype=np.float64)
         self._tokens = np.zeros(len(windows))
         self._nll = np.zeros(len(windows.line_ids))
+        self._peak = np.zeros(len(windows.line_ids))
         self._hidden_tokens = np.zeros(len(windows.line_ids))
+        self._precision = np.zeros((3, len(windows)))
 
     def add_embedding(self, segment: Segment, cls: Float32Array, words: Float32Array) -> None:
         self._cls[segment.window] += cls
@@ -338,15 +346,20 @@ class _Sums:
     def add_surprise(self, segment: Segment, columns: npt.NDArray[np.int64], nll: Float32Array) -> None:
         lines = segment.first_line + segment.line_of[columns]
         np.add.at(self._nll, lines, nll)
+        np.maximum.at(self._peak, lines, nll)
         np.add.at(self._hidden_tokens, lines, 1.0)
+        precision = float(np.exp(-nll).mean())
+        self._precision[:, segment.window] += (1.0, precision, precision**2)
 
     def finish(self) -> EncodedWindows:
         cls = self._cls / np.maximum(self._segments, 1)[:, None]
         mean = self._mean / np.maximum(self._tokens, 1)[:, None]
         surprise = self._nll / np.maximum(self._hidden_tokens, 1)
-        return EncodedWindows(
-            self._windows, cls.astype(np.float32), mean.astype(np.float32), surprise.astype(np.float32)
-        )
+        masks, total, squares = self._precision
+        masks = np.maximum(masks, 1)
+        variance = np.maximum(squares / masks - (total / masks) ** 2, 0.0)
+        arrays = (array.astype(np.float32) for array in (cls, mean, surprise, self._peak, variance))
+        return EncodedWindows(self._windows, *arrays)
 
 
 def _batches(

@@ -10,28 +10,29 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 
+from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
-from logad_pipeline.detectors.calibration import THRESHOLD, ScoreScale, TailCalibration, fuse
-from logad_pipeline.detectors.distance import EmbeddingDistance
+from logad_pipeline.detectors.calibration import THRESHOLD, Calibration, ScoreScale, TailCalibration
 from logad_pipeline.detectors.encoder import BertEncoder, Progress
-from logad_pipeline.detectors.surprise import Surprise
+from logad_pipeline.detectors.fusion import Fusion
+from logad_pipeline.detectors.records import RecordDetector
+from logad_pipeline.detectors.reference import Reference
+from logad_pipeline.detectors.registry import ALL, DETECTORS, RECORD_DETECTORS
 from logad_pipeline.detectors.training import TrainingHistory
-from logad_pipeline.detectors.worst_line import WorstLine
 from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.windows import WindowSet, WindowSpec
 
-DETECTORS: Final[dict[str, type[Detector]]] = {
-    detector.name: detector for detector in (Surprise, WorstLine, EmbeddingDistance)
-}
 FUSION: Final = "fusion"
-_FORMAT: Final = 1
+TEXT_FUSION: Final = "fusion of texts"
+"""Calibration of the fused score where only normalised texts are at hand, not the records behind them."""
+_FORMAT: Final = 2
 
 
 class ModelNotFound(Exception):
@@ -39,25 +40,32 @@ class ModelNotFound(Exception):
 
 
 @dataclass(frozen=True)
-class ScoredWindows:
-    """What the ensemble says of ``n`` windows.
+class Judged:
+    """What the ensemble says of ``n`` windows or units.
 
     Attributes:
         score: float64 ``[n]`` in [0, 1); 0.5 and above is an anomaly.
         log10_p: float64 ``[n]``, the calibrated ``log10`` p-value behind it.
         detectors: each detector's own calibrated score, float64 ``[n]`` in [0, 1).
-        encoded: what the encoder saw: embeddings and the surprise of each line.
     """
 
     score: FloatArray
     log10_p: FloatArray
     detectors: Mapping[str, FloatArray]
-    encoded: EncodedWindows
 
     @property
     def is_anomaly(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """bool ``[n]``."""
         return np.asarray(self.score >= THRESHOLD)
+
+
+@dataclass(frozen=True)
+class ScoredWindows(Judged):
+    """What the ensemble says of unique windows, from their texts alone; ``encoded`` is what it saw, and
+    ``detector_log10_p`` each detector's ``log10`` p-values, to be judged again with those of records."""
+
+    encoded: EncodedWindows
+    detector_log10_p: Mapping[str, FloatArray]
 
 
 @dataclass
@@ -66,11 +74,14 @@ class AnomalyDetector:
 
     Attributes:
         encoder: BERT-mini, trained on normal windows.
-        detectors: the fitted detectors by name.
-        calibrations: their p-values, and under ``fusion`` that of the fused score.
+        detectors: the fitted detectors of windows by name.
+        record_detectors: the fitted detectors of records by name; may be empty.
+        calibrations: the p-values of each, and those of the fused score, with and without records.
+        fusion: the weights of the detectors.
         scale: from p-values to [0, 1].
         window_spec: how its windows were cut; score windows cut alike.
         mask_version: version of the masks its lines were normalised with.
+        reference: the normal stream it was fitted on, for calibrating units.
         card: JSON-ready facts of the fit, for people: counts, losses, times, what was used.
         history: the training's losses.
         version: hash of the content (``""`` before the first save).
@@ -78,13 +89,21 @@ class AnomalyDetector:
 
     encoder: BertEncoder
     detectors: dict[str, Detector]
-    calibrations: dict[str, TailCalibration]
+    record_detectors: dict[str, RecordDetector]
+    calibrations: dict[str, Calibration]
+    fusion: Fusion
     scale: ScoreScale
     window_spec: WindowSpec
     mask_version: str
+    reference: Reference
     card: dict[str, Any] = field(default_factory=dict)
     history: TrainingHistory = field(default_factory=TrainingHistory)
     version: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All detectors, those of windows first."""
+        return (*self.detectors, *self.record_detectors)
 
     def score(self, windows: WindowSet, progress: Progress | None = None) -> ScoredWindows:
         """Score windows; pass unique ones, some thousands at a time, and spread the result yourself."""
@@ -92,16 +111,44 @@ class AnomalyDetector:
 
     def score_encoded(self, encoded: EncodedWindows) -> ScoredWindows:
         """Score windows that the encoder has already read."""
-        if not len(encoded):
-            none = np.zeros(0)
-            return ScoredWindows(none, none, dict.fromkeys(self.detectors, none), encoded)
-        log_p = {
-            name: self.calibrations[name].log10_p_value(detector.score(encoded))
+        log10_p = {
+            name: self.calibrations[name].log10_p_value(detector.score(encoded)) if len(encoded) else np.zeros(0)
             for name, detector in self.detectors.items()
         }
-        fused = self.calibrations[FUSION].log10_p_value(fuse(list(log_p.values())))
-        channels = {name: self.scale.score(values) for name, values in log_p.items()}
-        return ScoredWindows(self.scale.score(fused), fused, channels, encoded)
+        judged = self.judge(log10_p)
+        return ScoredWindows(judged.score, judged.log10_p, judged.detectors, encoded, log10_p)
+
+    def record_log10_p(self, name: str, worst: FloatArray) -> FloatArray:
+        """A record detector's ``log10`` p-values of windows, from the largest score of the records of each."""
+        return self.calibrations[name].log10_p_value(worst)
+
+    def judge(self, log10_p: Mapping[str, FloatArray], threshold: AdaptiveThreshold | None = None) -> Judged:
+        """Fuse the detectors' p-values: those of windows, with or without those of records.
+
+        Args:
+            log10_p: by detector, float64 ``[n]`` each.
+            threshold: one that adapts over these windows, which are in time order; ``None`` for a fixed one.
+        """
+        whole = all(name in log10_p for name in self.record_detectors)
+        fusion = self.fusion if whole else self.fusion.without(*self.record_detectors)
+        fused = self.calibrations[FUSION if whole else TEXT_FUSION].log10_p_value(fusion(log10_p))
+        channels = {name: self.scale.score(log10_p[name]) for name in fusion.names}
+        return Judged(self.scale.score(threshold.adapted(fused) if threshold else fused), fused, channels)
+
+    def without(self, *names: str) -> AnomalyDetector:
+        """The same model with some detectors left out of the fusion, calibrated anew on what was held out.
+
+        Raises:
+            ValueError: if no detector of windows would be left.
+        """
+        fusion = self.fusion.without(*names)
+        records = {name: one for name, one in self.record_detectors.items() if name not in names}
+        calibrations = self.calibrations | fused_calibrations(fusion, self.reference, list(records))
+        return replace(
+            self,
+            detectors={name: one for name, one in self.detectors.items() if name not in names},
+            record_detectors=records, calibrations=calibrations, fusion=fusion, version="",
+        )  # fmt: skip
 
     def save(self, directory: Path) -> str:
         """Write the model into ``directory`` (new, or one of ours to be replaced); return its version.
@@ -137,11 +184,18 @@ class AnomalyDetector:
         for name, detector in self.detectors.items():
             (directory / "detectors" / name).mkdir(parents=True)
             detector.save(directory / "detectors" / name)
+        for name, records in self.record_detectors.items():
+            (directory / "records" / name).mkdir(parents=True)
+            records.save(directory / "records" / name)
+        (directory / "reference").mkdir()
+        self.reference.save(directory / "reference")
         calibrations = {name: calibration.to_dict() for name, calibration in self.calibrations.items()}
         _write_json(directory / "calibration.json", calibrations)
         model = {
             "format": _FORMAT,
             "detectors": list(self.detectors),
+            "record_detectors": list(self.record_detectors),
+            "fusion": self.fusion.to_dict(),
             "scale": self.scale.to_dict(),
             "window_spec": self.window_spec.to_dict(),
             "mask_version": self.mask_version,
@@ -160,7 +214,8 @@ class AnomalyDetector:
             ModelNotFound: if there is none, or it was written by a newer release.
         """
         model = read_model_json(directory)
-        unknown = [name for name in model["detectors"] if name not in DETECTORS]
+        named = (*model["detectors"], *model["record_detectors"])
+        unknown = [name for name in named if name not in ALL]
         if unknown:
             raise ModelNotFound(f"{directory}: detectors {unknown} are not known here; upgrade, or fit it again")
         if model["mask_version"] != MASK_VERSION:
@@ -173,7 +228,12 @@ class AnomalyDetector:
         return cls(
             encoder=BertEncoder.load(directory / "encoder", device),
             detectors={n: DETECTORS[n].load(directory / "detectors" / n) for n in model["detectors"]},
-            calibrations={name: TailCalibration.from_dict(values) for name, values in calibrations.items()},
+            record_detectors={
+                n: RECORD_DETECTORS[n].load(directory / "records" / n) for n in model["record_detectors"]
+            },
+            calibrations={name: Calibration.from_dict(values) for name, values in calibrations.items()},
+            fusion=Fusion.from_dict(model["fusion"]),
+            reference=Reference.load(directory / "reference"),
             scale=ScoreScale.from_dict(model["scale"]),
             window_spec=WindowSpec(**model["window_spec"]),
             mask_version=model["mask_version"],
@@ -181,6 +241,18 @@ class AnomalyDetector:
             history=TrainingHistory(**history),
             version=model["version"],
         )
+
+
+def fused_calibrations(
+    fusion: Fusion, reference: Reference, record_names: Sequence[str]
+) -> dict[str, Calibration]:
+    """Calibrate the fused score on the held-out windows, with records and without."""
+    rows = reference.held_out()
+    columns, ones = reference.columns(rows), np.ones(len(rows), dtype=np.int64)
+    return {
+        FUSION: Calibration(TailCalibration.fit(fusion(columns), ones)),
+        TEXT_FUSION: Calibration(TailCalibration.fit(fusion.without(*record_names)(columns), ones)),
+    }
 
 
 def read_model_json(directory: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +17,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from logad_pipeline.detectors.calibration import ScoreScale, TailCalibration, fuse
+from logad_pipeline.detectors.base import EncodedWindows, FloatArray
+from logad_pipeline.detectors.calibration import Calibration, ScoreScale, TailCalibration
 from logad_pipeline.detectors.encoder import BertEncoder, EncoderSpec
-from logad_pipeline.detectors.ensemble import DETECTORS, FUSION, AnomalyDetector
-from logad_pipeline.detectors.training import MlmTrainer, TrainingSpec
+from logad_pipeline.detectors.ensemble import AnomalyDetector, fused_calibrations
+from logad_pipeline.detectors.fusion import Fusion
+from logad_pipeline.detectors.pseudo import corrupt
+from logad_pipeline.detectors.pseudo_records import corrupt_records
+from logad_pipeline.detectors.records import RecordDetector
+from logad_pipeline.detectors.reference import NO_TIME, Reference
+from logad_pipeline.detectors.registry import ALL, DETECTORS, RECORD_DETECTORS, check_names
+from logad_pipeline.detectors.training import MlmTrainer, TrainingHistory, TrainingSpec
+from logad_pipeline.detectors.trimming import odd_ones_out
+from logad_pipeline.logs.facts import RecordFacts
 from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.windows import IntArray, WindowSet, WindowSpec
 
@@ -28,6 +37,15 @@ log = logging.getLogger(__name__)
 
 MIN_WINDOWS: Final = 20
 """Fewer normal windows than this cannot be split into what is learned and what it is measured on."""
+
+MAX_LEARNED: Final = 4000
+"""Unique training windows that the detectors over embeddings learn from."""
+MAX_COMPARED: Final = 300
+"""Unique training windows that scores are compared with, besides the held-out ones; of more, a sample."""
+MAX_BROKEN: Final = 600
+"""Pseudo-anomalies that the score head learns from."""
+MAX_WEIGHED: Final = 200
+"""Pseudo-anomalies that the fusion's weights are learned from."""
 
 FitProgress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total)."""
@@ -45,7 +63,7 @@ class FitSpec:
         encoder: size, weights and vocabulary.
         training: the loop.
         scale: the promised false-alarm rate and the risk bands.
-        detectors: names out of ``ensemble.DETECTORS``.
+        detectors: names out of ``registry.ALL``.
         train_share, choose_share: shares of the windows, in time, that are trained on and that choose
             when to stop; the rest, the latest, calibrates.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -54,10 +72,13 @@ class FitSpec:
     encoder: EncoderSpec = field(default_factory=EncoderSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     scale: ScoreScale = field(default_factory=ScoreScale)
-    detectors: tuple[str, ...] = tuple(DETECTORS)
+    detectors: tuple[str, ...] = ALL
     train_share: float = 0.65
     choose_share: float = 0.1
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_names(self.detectors)
 
 
 @dataclass(frozen=True)
@@ -97,10 +118,31 @@ def split_in_time(positions: Sequence[Sequence[int]], train_share: float, choose
     return Split(*parts)
 
 
+@dataclass(frozen=True)
+class NormalStream:
+    """The windows of normal logs in time order, as a model is fitted on them.
+
+    Attributes:
+        windows: the unique windows (their counts are not looked at).
+        ids: int64 ``[N]``, the unique window of each window of the stream.
+        positions: for each of them, where its lines stand in the stream.
+        source, group: for each, what it was cut from; ``""`` for no key.
+        time_us: for each, microseconds since 1970 of its first dated line, or ``None``.
+        facts: what is known of the record at each position, for the detectors of records; may be empty,
+            then they are left out.
+    """
+
+    windows: WindowSet
+    ids: IntArray
+    positions: Sequence[Sequence[int]]
+    source: Sequence[str] = ()
+    group: Sequence[str] = ()
+    time_us: Sequence[int | None] = ()
+    facts: Mapping[int, RecordFacts] = field(default_factory=dict)
+
+
 def fit_detector(
-    windows: WindowSet,
-    ids: IntArray,
-    positions: Sequence[Sequence[int]],
+    stream: NormalStream,
     window_spec: WindowSpec,
     spec: FitSpec,
     *,
@@ -110,9 +152,7 @@ def fit_detector(
     """Fit a model on a stream of normal windows.
 
     Args:
-        windows: the unique windows (their counts are not looked at).
-        ids: int64 ``[n]``, the unique window of each window of the stream, in time order.
-        positions: for each of them, where its lines stand in the stream.
+        stream: the windows.
         window_spec: how they were cut; kept with the model.
         spec: what to fit.
         checkpoint: folder to resume the training from, if it was interrupted.
@@ -122,43 +162,211 @@ def fit_detector(
         TooFewWindows: if they are too few to split.
     """
     started = time.monotonic()
-    split = split_in_time(positions, spec.train_share, spec.choose_share)
-    train, choose, calibrate = (_unique(windows, ids[part]) for part in (split.train, split.choose, split.calibrate))
-    texts = sorted({windows.texts[i] for i in np.unique(train.line_ids)})
-    encoder = BertEncoder.create(texts, spec.encoder, spec.training.seed, spec.device)
-    trainer = MlmTrainer(encoder, spec.training, checkpoint)
-    history = trainer.train(train, choose, lambda i, n, loss: _tell(progress, f"training, loss {loss:.2f}", i, n))
-    detectors = {name: DETECTORS[name]() for name in spec.detectors}
-    seen = encoder.encode(train, lambda i, n: _tell(progress, "reading training windows", i, n))
-    for detector in detectors.values():
-        detector.fit(seen)
-    held_out = encoder.encode(calibrate, lambda i, n: _tell(progress, "calibrating on later windows", i, n))
-    raw = {name: detector.score(held_out) for name, detector in detectors.items()}
-    calibrations = {name: TailCalibration.fit(scores, calibrate.counts) for name, scores in raw.items()}
-    fused = fuse([calibrations[name].log10_p_value(scores) for name, scores in raw.items()])
-    calibrations[FUSION] = TailCalibration.fit(fused, calibrate.counts)
+    split = split_in_time(stream.positions, spec.train_share, spec.choose_share)
+    fit = _Fit(stream, split, spec, progress)
+    history = fit.train_encoder(checkpoint)
+    fit.fit_detectors()
+    fit.fit_record_detectors()
+    fit.calibrate()
+    reference = fit.reference()
+    fusion = fit.weigh(reference)
+    calibrations = fit.calibrations | fused_calibrations(fusion, reference, list(fit.record_detectors))
     if len(split.calibrate) * spec.scale.false_alarm_rate < 1:
         log.warning(
             "%d held-out windows cannot show a false-alarm rate of %g: the threshold is extrapolated",
             len(split.calibrate), spec.scale.false_alarm_rate,
         )  # fmt: skip
     card = {
-        "encoder": encoder.describe(),
-        "training": asdict(spec.training) | {"device": encoder.device, "steps_taken": max(history.steps, default=0),
-                                             "best_step": history.best_step, "stopped_by": history.stopped},
+        "encoder": fit.encoder.describe(),
+        "training": asdict(spec.training) | {
+            "device": fit.encoder.device, "steps_taken": max(history.steps, default=0),
+            "best_step": history.best_step, "stopped_by": history.stopped,
+        },
         "windows": {"train": len(split.train), "choose": len(split.choose), "calibrate": len(split.calibrate),
-                    "unique_train": len(train), "left_out_at_cuts": len(ids) - sum(map(len, asdict(split).values()))},
-        "unique_lines": len(texts),
+                    "unique_train": len(fit.train), "trimmed": int(fit.trimmed.sum()),
+                    "left_out_at_cuts": len(stream.ids) - sum(map(len, asdict(split).values()))},
+        "weights": dict(zip(fusion.names, fusion.weights, strict=True)),
+        "unique_lines": fit.unique_lines,
         "fit_seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     return AnomalyDetector(
-        encoder, detectors, calibrations, spec.scale, window_spec, MASK_VERSION, card=card, history=history
-    )
+        fit.encoder, fit.detectors, fit.record_detectors, calibrations, fusion, spec.scale, window_spec, MASK_VERSION,
+        reference, card=card, history=history,
+    )  # fmt: skip
+
+
+class _Fit:
+    """The steps of one fit, and what they hand on to one another."""
+
+    def __init__(self, stream: NormalStream, split: Split, spec: FitSpec, progress: FitProgress | None) -> None:
+        self.stream = stream
+        self.split = split
+        self.spec = spec
+        self.seed = spec.training.seed
+        self.progress = progress
+        self.trimmed = self._trim()
+        self.train = _unique(stream.windows, stream.ids[split.train[~self.trimmed[split.train]]])
+        texts = sorted({stream.windows.texts[i] for i in np.unique(self.train.line_ids)})
+        self.unique_lines = len(texts)
+        self.encoder = BertEncoder.create(texts, spec.encoder, self.seed, spec.device)
+        self.detectors = {name: DETECTORS[name].create(self.seed) for name in spec.detectors if name in DETECTORS}
+        self.record_detectors: dict[str, RecordDetector] = {}
+        self.calibrations: dict[str, Calibration] = {}
+        held = np.concatenate([split.choose, split.calibrate])
+        self._held_rows = held
+        self._held_ids, self._held_place = np.unique(stream.ids[held], return_inverse=True)
+        self._broken_place: list[int] = []
+
+    def _trim(self) -> npt.NDArray[np.bool_]:
+        """Which windows of the stream are too odd to be learned as normal."""
+        unique, place, counts = np.unique(self.stream.ids, return_inverse=True, return_counts=True)
+        return odd_ones_out(self.stream.windows.take(unique, counts.astype(np.int64)))[place]
+
+    def train_encoder(self, checkpoint: Path | None) -> TrainingHistory:
+        kept = self.split.choose[~self.trimmed[self.split.choose]]
+        choose = _unique(self.stream.windows, self.stream.ids[kept])
+        trainer = MlmTrainer(self.encoder, self.spec.training, checkpoint)
+        return trainer.train(
+            self.train, choose, lambda i, n, loss: _tell(self.progress, f"training, loss {loss:.2f}", i, n)
+        )
+
+    def fit_detectors(self) -> None:
+        learned = _sample(self.train, MAX_LEARNED)
+        seen = self._encode(learned, "reading training windows", surprise=False)
+        broken = corrupt(learned, min(MAX_BROKEN, 4 * len(learned)), self.seed).windows
+        corrupted = self._encode(broken, "reading broken windows", surprise=False)
+        for done, (name, detector) in enumerate(self.detectors.items()):
+            _tell(self.progress, f"fitting, {name}", done, len(self.detectors))
+            # What is learned from texts alone needs no sample.
+            detector.fit(EncodedWindows.unread(self.train) if detector.reads_texts_only else seen, corrupted)
+        _tell(self.progress, "fitting", 1, 1)
+
+    def fit_record_detectors(self) -> None:
+        facts = self.stream.facts
+        if not facts:
+            return
+        rows = self.split.train[~self.trimmed[self.split.train]]
+        known = [facts[p] for p in sorted({p for row in rows for p in self.stream.positions[row]})]
+        for name in self.spec.detectors:
+            if name in RECORD_DETECTORS:
+                _tell(self.progress, f"fitting, {name}", 0, 1)
+                self.record_detectors[name] = RECORD_DETECTORS[name]()
+                self.record_detectors[name].fit(known, self.seed)
+
+    def calibrate(self) -> None:
+        """Each detector on the latest windows, which neither it nor the encoder has learned from."""
+        held_out = self.stream.windows.take(self._held_ids)
+        encoded = self._encode(held_out, "calibrating on later windows")
+        learned = self._encode(_sample(self.train, MAX_COMPARED), "reading training windows again")
+        latest = np.isin(self._held_rows, self.split.calibrate) & ~self.trimmed[self._held_rows]
+        number = min(MAX_WEIGHED, 4 * len(held_out))
+        unbroken = np.isin(self._held_ids, self.stream.ids[self._held_rows[latest]])
+        self.broken = corrupt(held_out.take(np.flatnonzero(unbroken)), number, self.seed + 1).windows
+        broken = self._encode(self.broken, "reading broken windows")
+        self.held_log10_p: dict[str, FloatArray] = {}
+        self.broken_log10_p: dict[str, FloatArray] = {}
+        for name, detector in self.detectors.items():
+            raw = detector.score(encoded)[self._held_place]
+            before = TailCalibration.fit(detector.score(learned), learned.windows.counts)
+            self._calibrate(name, raw, latest, before)
+            self.broken_log10_p[name] = self.calibrations[name].log10_p_value(detector.score(broken))
+        self._calibrate_records(latest)
+
+    def _calibrate(
+        self, name: str, raw: FloatArray, latest: npt.NDArray[np.bool_], learned: TailCalibration | None = None
+    ) -> None:
+        ones = np.ones(int(latest.sum()), dtype=np.int64)
+        self.calibrations[name] = Calibration(TailCalibration.fit(raw[latest], ones), learned)
+        self.held_log10_p[name] = self.calibrations[name].log10_p_value(raw)
+
+    def _calibrate_records(self, latest: npt.NDArray[np.bool_]) -> None:
+        if not self.record_detectors:
+            return
+        positions = [self.stream.positions[row] for row in self._held_rows]
+        facts = [self.stream.facts[p] for row in positions for p in row]
+        ends = np.concatenate(([0], np.cumsum([len(row) for row in positions])))
+        window_of = np.repeat(np.arange(len(positions)), np.diff(ends))
+        changed = corrupt_records(facts, MAX_WEIGHED // 2, self.seed)
+        rng = np.random.default_rng([self.seed, 6])
+        # A broken window has the records of some normal one, and a broken record stands in its own window.
+        lent = rng.integers(len(positions), size=len(self.broken))
+        homes = window_of[[place for place, _ in changed]] if changed else np.zeros(0, dtype=np.int64)
+        for name, detector in self.record_detectors.items():
+            worst = np.maximum.reduceat(detector.score(facts), ends[:-1])
+            self._calibrate(name, worst, latest)
+            spoilt = detector.score([fact for _, fact in changed])
+            broken = self.calibrations[name].log10_p_value(np.maximum(spoilt, worst[homes]))
+            self.broken_log10_p[name] = np.concatenate([self.held_log10_p[name][lent], broken])
+        for name in self.detectors:
+            self.broken_log10_p[name] = np.concatenate([self.broken_log10_p[name], self.held_log10_p[name][homes]])
+        self._homes = self.stream.ids[self._held_rows[homes]]
+
+    def reference(self) -> Reference:
+        """What is kept of the stream."""
+        stream, total = self.stream, len(self.stream.ids)
+        part = np.full(total, -1, dtype=np.int64)
+        for number, rows in enumerate((self.split.train, self.split.choose, self.split.calibrate)):
+            part[rows] = number
+        names = tuple(self.held_log10_p)
+        log10_p = np.full((total, len(names)), np.nan, dtype=np.float32)
+        log10_p[self._held_rows] = np.stack([self.held_log10_p[name] for name in names], axis=1)
+        broken = self.broken
+        if self.record_detectors:
+            broken = _joined(broken, stream.windows.take(self._homes))
+        sources = stream.source or [""] * total
+        groups = list(zip(sources, stream.group or [""] * total, strict=True))
+        times = stream.time_us or [None] * total
+        kept = part >= 0
+        return Reference(
+            names=names, windows=stream.windows, unique=stream.ids[kept], part=part[kept],
+            trimmed=self.trimmed[kept],
+            source=_numbered(sources)[kept], group=np.where([bool(g) for _, g in groups], _numbered(groups), -1)[kept],
+            time_us=np.array([NO_TIME if time is None else time for time in times], dtype=np.int64)[kept],
+            log10_p=log10_p[kept], broken=broken,
+            broken_log10_p=np.stack([self.broken_log10_p[name] for name in names], axis=1).astype(np.float32),
+        )  # fmt: skip
+
+    def weigh(self, reference: Reference) -> Fusion:
+        """The fusion's weights, from held-out normal windows and broken ones."""
+        rows = reference.held_out()
+        return Fusion.fit(reference.names, reference.log10_p[rows].astype(np.float64),
+                          reference.broken_log10_p.astype(np.float64))  # fmt: skip
+
+    def _encode(self, windows: WindowSet, what: str, *, surprise: bool = True) -> EncodedWindows:
+        return self.encoder.encode(windows, lambda i, n: _tell(self.progress, what, i, n), surprise=surprise)
 
 
 def _unique(windows: WindowSet, ids: npt.NDArray[np.int64]) -> WindowSet:
     unique, counts = np.unique(ids, return_counts=True)
     return windows.take(unique, counts.astype(np.int64))
+
+
+def _sample(windows: WindowSet, most: int) -> WindowSet:
+    """At most ``most`` of the windows: the most frequent ones, and a regular sample that stands for the rest."""
+    if len(windows) <= most:
+        return windows
+    order = np.argsort(-windows.counts, kind="stable")
+    often, seldom = order[: most // 2], order[most // 2 :]
+    drawn = seldom[np.linspace(0, len(seldom) - 1, most - len(often)).astype(np.int64)]
+    scale = windows.counts[seldom].sum() / windows.counts[drawn].sum()
+    chosen = np.concatenate([often, drawn])
+    counts = np.concatenate([windows.counts[often], np.maximum(1, np.round(windows.counts[drawn] * scale))])
+    return windows.take(chosen, counts.astype(np.int64))
+
+
+def _joined(one: WindowSet, other: WindowSet) -> WindowSet:
+    """Both sets, one after the other, over the texts of both."""
+    return WindowSet(
+        [*one.texts, *other.texts],
+        np.concatenate([one.offsets, one.offsets[-1] + other.offsets[1:]]),
+        np.concatenate([one.line_ids, other.line_ids + np.int32(len(one.texts))]),
+        np.concatenate([one.counts, other.counts]),
+    )
+
+
+def _numbered(names: Sequence[Hashable]) -> IntArray:
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
 def _tell(progress: FitProgress | None, what: str, done: int, total: int) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 IdArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-SCORING_TURNS: Final = 4
+SCORING_TURNS: Final = 3
 """Complementary masks a window is scored with: each line is hidden in exactly one of them."""
 
 

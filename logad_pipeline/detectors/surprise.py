@@ -23,7 +23,7 @@ class Surprise(Detector):
 
     name: ClassVar[str] = "surprise"
 
-    def fit(self, encoded: EncodedWindows) -> None:
+    def fit(self, encoded: EncodedWindows, corrupted: EncodedWindows | None = None) -> None:
         """Nothing to learn: the encoder has learned it."""
 
     def score(self, encoded: EncodedWindows) -> FloatArray:

@@ -36,7 +36,8 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     letters = sorted({c for text in texts for c in normalizer.normalize_str(text)} - {" "} | set(_LETTERS))
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=64))
     tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # At white space alone: normalised lines have little punctuation, and a path or a class name is one word.
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         # Left to itself the trainer knows only the continuations it meets, and numbers them in hash order.
@@ -49,7 +50,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     words = tokenizer.get_vocab()
     trained = Tokenizer(models.WordPiece(words, unk_token="[UNK]", max_input_chars_per_word=64))
     trained.normalizer = normalizer
-    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trained.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trained.add_special_tokens(list(SPECIAL_TOKENS))
     return trained
 

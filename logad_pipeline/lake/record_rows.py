@@ -6,19 +6,22 @@ written, which `normalising` knows.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from datetime import date
+from itertools import chain
 from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from logad_pipeline.logs.facts import RecordFacts, facts_of
 from logad_pipeline.logs.log_tokenizer import MASK_VERSION, LogTokenizer
 from logad_pipeline.logs.records import Record, Rejected
+from logad_pipeline.windows import text_id
 
 from .ledger import LedgerRow
 from .naming import clean_text
+from .record_facts import facts_columns
 from .schemas import NORMALIZED, QUARANTINE
 
 __all__ = ["MAX_BATCH_CHARS", "QuarantineSpool", "RecordRows", "text_id"]
@@ -29,11 +32,6 @@ MAX_BATCH_CHARS: Final = 1 << 25
 _FIRST_US: Final = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z
 _END_US: Final = 253_402_300_800_000_000  # 10000-01-01T00:00:00Z
 _CACHED_TEXTS: Final = 100_000
-
-
-def text_id(text: str) -> int:
-    """The number of a normalised text: the first 8 bytes of its blake2b, big-endian, signed."""
-    return int.from_bytes(hashlib.blake2b(text.encode()).digest()[:8], "big", signed=True)
 
 
 class RecordRows:
@@ -47,6 +45,7 @@ class RecordRows:
         self._text_ids: dict[str, int] = {}
         self._next_id = 0
         self._rows: list[tuple[Any, ...]] = []
+        self._facts: list[RecordFacts] = []
         self.chars = 0
         self.lines = 0
 
@@ -62,6 +61,8 @@ class RecordRows:
         if time_us is not None and not _FIRST_US <= time_us < _END_US:
             time_us = None
         text = self._normalise(message)
+        facts = facts_of(record, text)
+        self._facts.append(facts)
         self._rows.append(
             (
                 time_us,
@@ -77,7 +78,7 @@ class RecordRows:
                 clean_text(self._key(record)),
             )
         )
-        self.chars += len(message)
+        self.chars += len(message) + sum(map(len, chain.from_iterable(facts.edges)))
         self.lines += record.line_count
 
     def _id_of(self, text: str) -> int:
@@ -104,17 +105,17 @@ class RecordRows:
             "group_by": self._group_by,
             "mask_version": MASK_VERSION,
         }
-        ids = pa.array(np.arange(self._next_id, self._next_id + rows))
+        made = {"record_id": pa.array(np.arange(self._next_id, self._next_id + rows))} | facts_columns(self._facts)
         arrays = []
         for column in NORMALIZED:
-            if column.name == "record_id":
-                arrays.append(ids)
+            if column.name in made:
+                arrays.append(made[column.name])
             elif column.name in constants:
                 arrays.append(pa.repeat(pa.scalar(constants[column.name], column.type), rows))
             else:
                 arrays.append(pa.array(values[column.name], column.type))
         self._next_id += rows
-        self._rows, self.chars = [], 0
+        self._rows, self._facts, self.chars = [], [], 0
         return pa.RecordBatch.from_arrays(arrays, schema=NORMALIZED)
 
 

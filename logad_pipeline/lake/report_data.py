@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -140,7 +141,7 @@ def model_card(model: AnomalyDetector, version: str) -> dict[str, str]:
         "calibrated on": f"{windows['calibrate']} later normal windows",
         "training": f"{training['steps_taken']} steps, best {training['best_step']}, seed {training['seed']}, "
         f"on {training['device']}, stopped by {training['stopped_by']}",
-        "detectors": ", ".join(model.detectors),
+        "detectors": ", ".join(model.names),
     }
 
 
@@ -156,9 +157,10 @@ def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered) -> No
         found.by_day[row["day"], "windows"] += 1
         found.by_day[row["day"], "alerts"] += score >= THRESHOLD
         _take_heat(row, score, found)
-        if len(found.sample) < _POINTS or score >= THRESHOLD:
-            found.sample.setdefault(key, (score, label))
-        if key not in found.worst:
+        # Windows of the same texts differ by what their records name: the worst stands for all.
+        if key in found.sample or len(found.sample) < _POINTS or score >= THRESHOLD:
+            found.sample[key] = max(found.sample.get(key, (score, label)), (score, label), key=itemgetter(0))
+        if key not in found.worst or score > found.worst[key][0]:
             found.worst[key] = (score, row | {"label": label})
     if len(found.worst) > 4 * TOP:
         kept = heapq.nlargest(TOP, found.worst.items(), key=lambda item: item[1][0])
@@ -183,7 +185,7 @@ def _ranked(
         surprise = remembered[key].line_surprise if key in remembered else [None] * len(row["lines"])
         lines = tuple(
             ReportLine(line, bodies.get((row["day"], row["source"], line), ""), value)
-            for line, value in zip(row["lines"], surprise, strict=True)
+            for line, value in sorted(zip(row["lines"], surprise, strict=True))
         )
         windows.append(
             ReportWindow(

@@ -16,7 +16,11 @@ __all__ = ["LEDGER", "NORMALIZED", "PARTITIONED", "QUARANTINE", "SCHEMAS", "SCOR
 _TIME: Final = pa.timestamp("us", tz="UTC")
 # Delta names the values of a list `element`; the same name here keeps what is read equal to what was written.
 _INTS: Final = pa.list_(pa.field("element", pa.int64()))
+_FLOATS: Final = pa.list_(pa.field("element", pa.float64()))
 _RUNS: Final = pa.list_(pa.field("element", pa.struct([("first_line", pa.int64()), ("lines", pa.int64())])))
+_EDGES: Final = pa.list_(
+    pa.field("element", pa.struct([("subject", pa.string()), ("action", pa.string()), ("object", pa.string())]))
+)
 
 LEDGER: Final = pa.schema(
     [
@@ -58,9 +62,11 @@ NORMALIZED: Final = pa.schema(
         ("group_key", pa.string()),  # key of the record under group_by; "" where it has none
         ("group_by", pa.string()),  # the rule that group_key was made by
         ("mask_version", pa.string()),  # version of the rules that text was made by
+        ("edges", _EDGES),  # who did what to whom: typed names, see RecordFacts; null as below
+        ("numbers", _FLOATS),  # named in the message, durations in seconds, sizes in bytes; null as below
     ]
 )
-"""A row per log record of a day."""
+"""A row per log record of a day; columns that a day was written without, by an earlier release, are null."""
 
 QUARANTINE: Final = pa.schema(
     [
@@ -92,7 +98,7 @@ _LINES: Final = [
 WINDOWS: Final = pa.schema(
     [
         *_WINDOW,
-        ("record_ids", _INTS),  # its records, in order; lines and text_ids run parallel to it
+        ("record_ids", _INTS),  # its records as they are read, see settled_order; lines and text_ids run parallel
         *_LINES,
         ("window_spec", pa.string()),  # JSON of the WindowSpec
         ("mask_version", pa.string()),

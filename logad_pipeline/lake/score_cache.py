@@ -5,7 +5,6 @@ Belongs here: the store alone. Who asks is ``scoring``.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -16,18 +15,22 @@ from typing import Self
 
 import numpy as np
 
-from logad_pipeline.detectors.base import Float32Array
+from logad_pipeline.detectors.base import Float32Array, FloatArray
 
 _AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class CachedScore:
-    """What a model says of one window: calibrated scores in [0, 1), the [CLS] embedding (float32
-    ``[hidden]``) and the surprise of each line (nats a token)."""
+    """What a model says of the texts of one window, whatever records they are of.
 
-    score: float
-    detectors: Mapping[str, float]
+    Attributes:
+        log10_p: float64 ``[k]``, the ``log10`` p-value of each detector of windows, in the model's order.
+        cls: float32 ``[hidden]``, the [CLS] embedding.
+        line_surprise: nats a token of each line.
+    """
+
+    log10_p: FloatArray
     cls: Float32Array
     line_surprise: tuple[float, ...]
 
@@ -47,7 +50,7 @@ class ScoreCache:
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS scores "
-            "(window BLOB PRIMARY KEY, score REAL, detectors TEXT, cls BLOB, lines BLOB) WITHOUT ROWID"
+            "(window BLOB PRIMARY KEY, log10_p BLOB, cls BLOB, lines BLOB) WITHOUT ROWID"
         )
 
     def __enter__(self) -> Self:
@@ -63,12 +66,11 @@ class ScoreCache:
         for start in range(0, len(wanted), _AT_ONCE):
             part = wanted[start : start + _AT_ONCE]
             marks = ",".join("?" * len(part))
-            query = f"SELECT window, score, detectors, cls, lines FROM scores WHERE window IN ({marks})"
+            query = f"SELECT window, log10_p, cls, lines FROM scores WHERE window IN ({marks})"
             with closing(self._connection.execute(query, part)) as rows:
-                for window, score, detectors, cls, lines in rows:
+                for window, log10_p, cls, lines in rows:
                     found[window] = CachedScore(
-                        score,
-                        json.loads(detectors),
+                        np.frombuffer(log10_p, dtype="<f8"),
                         np.frombuffer(cls, dtype="<f4"),
                         tuple(np.frombuffer(lines, dtype="<f4").tolist()),
                     )
@@ -79,12 +81,11 @@ class ScoreCache:
         rows = [
             (
                 key,
-                value.score,
-                json.dumps(dict(value.detectors)),
+                np.asarray(value.log10_p, dtype="<f8").tobytes(),
                 np.asarray(value.cls, dtype="<f4").tobytes(),
                 np.asarray(value.line_surprise, dtype="<f4").tobytes(),
             )
             for key, value in scores.items()
         ]
         with self._connection:
-            self._connection.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?, ?)", rows)
+            self._connection.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?)", rows)

@@ -6,19 +6,23 @@ orchestration's choice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from logad_pipeline.detectors.calibration import THRESHOLD
-from logad_pipeline.detectors.ensemble import AnomalyDetector
-from logad_pipeline.windows import IntArray, WindowIndex, WindowSet
+from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
+from logad_pipeline.detectors.fitting import NormalStream
+from logad_pipeline.logs.facts import RecordFacts
+from logad_pipeline.windows import WindowIndex
 
+from .record_facts import COLUMNS, FactReader, other_records, strings_of
+from .record_scores import RecordScores
 from .schemas import SCORES
 from .score_cache import CachedScore, ScoreCache, window_key
 from .tables import Lake, LakeDamaged
@@ -29,6 +33,7 @@ _COPIED: Final = (
     "day", "window_id", "source", "group_key", "lines", "text_ids", "first_line", "last_line", "first_time",
     "last_time", "mask_version",
 )  # fmt: skip
+_STREAM_COLUMNS: Final = ("day", "text_ids", "record_ids", "first_time", "source", "group_key")
 
 Progress = Callable[[int, int], None]
 """Called with (unique windows done, total)."""
@@ -46,8 +51,8 @@ class ScoreAccount:
 
 
 def cache_file(lake: Lake, model: AnomalyDetector) -> Path:
-    """Where the scores of this very model are remembered."""
-    return lake.path("cache") / f"scores-{model.version}.sqlite"
+    """Where it is remembered what this very model says of windows."""
+    return lake.path("cache") / f"windows-{model.version}.sqlite"
 
 
 def check_masks(model: AnomalyDetector, mask_versions: Collection[str]) -> None:
@@ -68,16 +73,16 @@ def score_windows(
     lake: Lake,
     model: AnomalyDetector,
     windows: Sequence[Sequence[int]],
-    texts: dict[int, str],
+    texts: Mapping[int, str],
     progress: Progress | None = None,
 ) -> tuple[dict[bytes, CachedScore], int]:
-    """Score windows given by their text ids; each unique one at most once per model version.
+    """Ask the detectors of windows, by their text ids; of each unique one at most once per model version.
 
     Args:
         texts: the text of every id.
 
     Returns:
-        The scores by :func:`window_key`, and how many were not known before.
+        What they say by :func:`window_key`, and how many were not known before.
     """
     by_key = {window_key(ids): ids for ids in windows}
     with ScoreCache(cache_file(lake, model)) as cache:
@@ -93,7 +98,9 @@ def score_windows(
     return known, len(new)
 
 
-def _score(model: AnomalyDetector, windows: list[Sequence[int]], texts: dict[int, str]) -> Iterator[CachedScore]:
+def _score(model: AnomalyDetector, windows: list[Sequence[int]], texts: Mapping[int, str]) -> Iterator[CachedScore]:
+    if any(number not in texts for ids in windows for number in ids):
+        raise LakeDamaged("windows hold texts that normalized does not; materialise windows of the day again")
     index = WindowIndex()
     for ids in windows:
         index.add([index.text_id(texts[number]) for number in ids])
@@ -101,10 +108,10 @@ def _score(model: AnomalyDetector, windows: list[Sequence[int]], texts: dict[int
     encoded, offsets = scored.encoded, scored.encoded.windows.offsets
     if len(encoded) != len(windows):
         raise LakeDamaged("two texts of the lake share one id; normalise the days again")
+    log10_p = np.stack([scored.detector_log10_p[name] for name in model.detectors], axis=1)
     for row in range(len(windows)):
         yield CachedScore(
-            float(scored.score[row]),
-            {name: float(values[row]) for name, values in scored.detectors.items()},
+            log10_p[row],
             encoded.cls[row],
             tuple(encoded.line_surprise[offsets[row] : offsets[row + 1]].tolist()),
         )
@@ -141,69 +148,112 @@ def scored_batches(
 ) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The windows of a day with their verdicts, as rows of the scores table, without writing them there.
 
+    A day whose records were normalised without their facts is judged without the detectors of records.
+
     Yields:
         A batch, and how many of its windows this model version had never seen.
+
+    Raises:
+        LakeDamaged: if the windows were masked by other rules, or cut from other records than there are now.
     """
     texts = texts_of(lake, [day])
-    for batch in lake.scan("windows", [day], list(_COPIED)):
+    records = RecordScores.of_day(lake, day, model)
+    for batch in lake.scan("windows", [day], [*_COPIED, "record_ids"]):
         check_masks(model, batch.column("mask_version").unique().to_pylist())
+        of_records = records.log10_p(batch) if records else {}
         ids = batch.column("text_ids").to_pylist()
         known, new = score_windows(lake, model, ids, texts, progress)
-        yield _rows(batch, [known[window_key(window)] for window in ids], model, name, version), new
+        table = np.stack([known[window_key(window)].log10_p for window in ids])
+        of_windows = {detector: table[:, column] for column, detector in enumerate(model.detectors)}
+        yield _rows(batch, model.judge(of_windows | of_records), model, name, version), new
 
 
-def _rows(
-    batch: pa.RecordBatch, scores: list[CachedScore], model: AnomalyDetector, name: str, version: str
-) -> pa.RecordBatch:
-    values = [score.score for score in scores]
+def _rows(batch: pa.RecordBatch, judged: Judged, model: AnomalyDetector, name: str, version: str) -> pa.RecordBatch:
+    rows, channels = batch.num_rows, list(judged.detectors)
+    values = np.stack(list(judged.detectors.values()), axis=1).ravel()
     made = {
-        "score": values,
-        "risk": [model.scale.risk(value) for value in values],
-        "is_anomaly": [value >= THRESHOLD for value in values],
-        "detectors": [list(score.detectors.items()) for score in scores],
-        "model_name": [name] * len(scores),
-        "model_version": [version] * len(scores),
+        "score": pa.array(judged.score),
+        "risk": pa.array([model.scale.risk(value) for value in judged.score.tolist()]),
+        "is_anomaly": pa.array(judged.is_anomaly),
+        "detectors": pa.MapArray.from_arrays(
+            pa.array(np.arange(rows + 1, dtype=np.int32) * len(channels)), pa.array(channels * rows), pa.array(values)
+        ),
+        "model_name": pa.repeat(name, rows),
+        "model_version": pa.repeat(version, rows),
     }
-    columns = [
-        batch.column(field.name) if field.name in _COPIED else pa.array(made[field.name], field.type)
-        for field in SCORES
-    ]
+    columns = [batch.column(field.name) if field.name in _COPIED else made[field.name] for field in SCORES]
     return pa.RecordBatch.from_arrays(columns, schema=SCORES)
 
 
-@dataclass(frozen=True)
-class WindowStream:
-    """The windows of some days in time order, as ``detectors.fitting.fit_detector`` takes them."""
-
-    windows: WindowSet
-    ids: IntArray
-    positions: list[tuple[int, ...]]
-
-
-def window_stream(lake: Lake, days: Collection[date], version: int | None = None) -> WindowStream:
+def window_stream(
+    lake: Lake, days: Collection[date], version: int | None = None, *, facts: bool = False
+) -> NormalStream:
     """Gather the windows of ``days``, ordered by time (those without one by their place).
 
     Args:
         version: of the windows table, to gather just what an earlier run saw; ``None`` for now.
+        facts: whether the facts of their records are wanted too; there are none if one of the days was
+            normalised without them.
+
+    Raises:
+        LakeDamaged: if the windows were cut from records that are gone; with ``facts`` also from others than
+            there are now.
     """
     texts = texts_of(lake, sorted(days))
     index = WindowIndex()
-    rows: list[tuple[tuple[int, int, int], int, tuple[int, ...]]] = []
-    columns = ["day", "text_ids", "record_ids", "first_time"]
-    for batch in lake.scan("windows", days, columns, version=version):
+    known = _facts_of(lake, days) if facts else {}
+    rows: list[_Row] = []
+    for batch in lake.scan("windows", days, _STREAM_COLUMNS, version=version):
         times = batch.column("first_time").cast(pa.int64()).to_pylist()
-        for day, ids, records, time in zip(
-            batch.column("day").to_pylist(),
-            batch.column("text_ids").to_pylist(),
-            batch.column("record_ids").to_pylist(),
-            times,
-            strict=True,
-        ):
-            # Record ids start anew each day; the ordinal of the day keeps them apart.
-            base = day.toordinal() << 40
-            unique = index.add([index.text_id(texts[number]) for number in ids])
-            order = (day.toordinal(), time if time is not None else 0, records[0])
-            rows.append((order, unique, tuple(base + record for record in records)))
-    rows.sort(key=lambda row: row[0])
-    ids_array = np.array([unique for _, unique, _ in rows], dtype=np.int64)
-    return WindowStream(index.build(), ids_array, [positions for _, _, positions in rows])
+        columns = (batch.column(name).to_pylist() for name in ("day", "text_ids", "record_ids"))
+        streams = (strings_of(batch.column(name)) for name in ("source", "group_key"))
+        for day, ids, records, time, source, group in zip(*columns, times, *streams, strict=True):
+            base = _base(day)
+            positions = tuple(base + record for record in records)
+            held = [texts[number] for number in ids if number in texts]
+            there = [known[at].template for at in positions if at in known] if known else held
+            if len(held) < len(ids) or there != held:
+                raise other_records(day)
+            unique = index.add([index.text_id(text) for text in held])
+            order = (day.toordinal(), time if time is not None else 0, min(records))
+            rows.append(_Row(order, unique, positions, source, group, time))
+    rows.sort(key=lambda row: row.order)
+    return NormalStream(
+        index.build(),
+        np.array([row.unique for row in rows], dtype=np.int64),
+        [row.positions for row in rows],
+        [row.source for row in rows],
+        [row.group for row in rows],
+        [row.time_us for row in rows],
+        known,
+    )
+
+
+class _Row(NamedTuple):
+    """A window on its way into a stream."""
+
+    order: tuple[int, int, int]
+    unique: int
+    positions: tuple[int, ...]
+    source: str
+    group: str
+    time_us: int | None
+
+
+def _base(day: date) -> int:
+    """Position of a day's first record: ids start anew each day, and its ordinal keeps them apart."""
+    return day.toordinal() << 40
+
+
+def _facts_of(lake: Lake, days: Collection[date]) -> dict[int, RecordFacts]:
+    """The facts of the records of some days by position; none if one of the days has none."""
+    reader = FactReader(shared=True)
+    found: dict[int, RecordFacts] = {}
+    for day in sorted(days):
+        base = _base(day)
+        for batch in lake.scan("normalized", [day], COLUMNS):
+            facts = reader.read(batch)
+            if facts is None:
+                return {}
+            found.update(zip((base + batch.column("record_id").to_numpy()).tolist(), facts, strict=True))
+    return found

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from queue import Full, Queue
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -140,6 +140,7 @@ class Lake:
                 pa.RecordBatchReader.from_batches(SCHEMAS[table], feed.batches()),
                 mode="overwrite",
                 predicate=f"day = '{day}'",
+                schema_mode=_schema_mode(delta, table),
                 writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROW_GROUP),
             )
             try:
@@ -209,7 +210,8 @@ class Lake:
     ) -> Iterator[pa.RecordBatch]:
         """Read a table in batches, day after day; see `in_record_order` for the order within a day.
 
-        The table is read as it stands when the scan begins, whatever is committed during it.
+        The table is read as it stands when the scan begins, whatever is committed during it. Columns that it
+        got after a day was written are null there.
 
         Args:
             table: its name.
@@ -230,7 +232,7 @@ class Lake:
         if days is not None:
             among = ds.field("day").isin(pa.array(sorted(days), pa.date32()))
             where = among if where is None else where & among
-        return _batches(dataset, list(columns) if columns is not None else None, where, batch_rows)
+        return _batches(dataset, SCHEMAS[table], list(columns) if columns is not None else None, where, batch_rows)
 
     def version(self, table: str) -> int:
         """Number of the table's newest commit; 0 when it is new."""
@@ -308,13 +310,19 @@ class _Feed:
             yield item
 
 
+def _schema_mode(delta: DeltaTable, table: str) -> Literal["merge"] | None:
+    """How to write to a table: one of an earlier release gets its new columns with the first day written."""
+    there = {field.name for field in delta.schema().fields}
+    return None if there.issuperset(SCHEMAS[table].names) else "merge"
+
+
 def _batches(
-    dataset: ds.Dataset, columns: list[str] | None, where: ds.Expression | None, batch_rows: int
+    dataset: ds.Dataset, schema: pa.Schema, columns: list[str] | None, where: ds.Expression | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     # The path of a file begins with its day and goes on with its number in the commit.
     for fragment in sorted(dataset.get_fragments(filter=where), key=lambda each: str(each.path)):
         for batch in fragment.to_batches(
-            schema=dataset.schema, columns=columns, filter=where, batch_size=batch_rows, batch_readahead=2
+            schema=schema, columns=columns, filter=where, batch_size=batch_rows, batch_readahead=2
         ):
             if batch.num_rows:
                 yield batch

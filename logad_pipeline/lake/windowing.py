@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from logad_pipeline.windows import Window, Windower, WindowSpec
+from logad_pipeline.windows import Window, Windower, WindowSpec, settled_order
 
 from .schemas import WINDOWS
 from .tables import Lake, LakeError, Progress, in_record_order
@@ -177,6 +177,7 @@ class _Cutter:
     def _add(self, window: Window) -> None:
         lines = [self._held[position] for position in window.positions]
         first, last = lines[0], lines[-1]
+        order = settled_order([line.time_us for line in lines], [line.text_id for line in lines])
         times = [line.time_us for line in lines if line.time_us is not None]
         identity = (
             str(self._day), self._source, window.group, self._spec_json,
@@ -196,9 +197,9 @@ class _Cutter:
             )
         )
         ids, starts, texts = self._lists
-        ids.extend(window.positions)
-        starts.extend(line.first for line in lines)
-        texts.extend(line.text_id for line in lines)
+        ids.extend(window.positions[place] for place in order)
+        starts.extend(lines[place].first for place in order)
+        texts.extend(lines[place].text_id for place in order)
         self._ends.append(len(ids))
 
     def _batch(self) -> pa.RecordBatch:

@@ -142,6 +142,15 @@ class Registry:
                 return None
             raise RegistryUnavailable(f"{self.uri}: {error}") from error
 
+    def loads(self, version: str) -> bool:
+        """Whether a version is one that this release can judge with."""
+        try:
+            self.load(f"models:/{self.name}/{version}")
+        except ModelNotFound as error:
+            log.warning("%s", error)
+            return False
+        return True
+
     def versions(self) -> list[str]:
         """All versions, newest first."""
         if not self.exists():
@@ -225,6 +234,10 @@ def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
 
     try:
         return AnomalyDetector.load(directory, device)
+    except ModelNotFound as error:
+        raise ModelNotFound(
+            f"{uri} is registered, but of no use here; `logad train` makes a new one: {error}"
+        ) from error
     except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ModelNotFound(f"{uri} is registered, but its files are damaged: {reason}") from error

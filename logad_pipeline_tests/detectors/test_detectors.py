@@ -11,8 +11,10 @@ import pytest
 
 from logad_pipeline.detectors.base import Detector, EncodedWindows
 from logad_pipeline.detectors.distance import EmbeddingDistance
-from logad_pipeline.detectors.ensemble import DETECTORS
+from logad_pipeline.detectors.precision import PrecisionVariance
+from logad_pipeline.detectors.registry import DETECTORS, RECORD_DETECTORS, check_names
 from logad_pipeline.detectors.surprise import Surprise
+from logad_pipeline.detectors.top_tokens import TopTokens
 from logad_pipeline.detectors.worst_line import WorstLine
 from logad_pipeline.windows import WindowSet
 
@@ -30,7 +32,8 @@ def encoded(
     )
     means = np.zeros((len(lengths), 4)) if means is None else means
     flat = np.array([value for window in surprises for value in window], dtype=np.float32)
-    return EncodedWindows(windows, means.astype(np.float32), means.astype(np.float32), flat)
+    means = means.astype(np.float32)
+    return EncodedWindows(windows, means, means, flat, flat, np.linspace(0, 0.2, len(lengths), dtype=np.float32))
 
 
 def cloud(windows: int, rng: np.random.Generator) -> np.ndarray:
@@ -95,8 +98,9 @@ def test_equal_windows_are_no_reason_to_fail() -> None:
 def test_a_saved_detector_scores_the_same(kind: type[Detector], tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     windows = encoded([list(rng.exponential(size=3)) for _ in range(50)], cloud(50, rng))
-    detector = kind()
-    detector.fit(windows)
+    detector = kind.create(0)
+    corrupted = encoded([list(rng.exponential(size=3)) for _ in range(50)], cloud(50, rng) + 3.0)
+    detector.fit(windows, corrupted)
     detector.save(tmp_path)
     assert {file.suffix for file in tmp_path.iterdir()} <= {".safetensors", ".json"}
     assert (kind.load(tmp_path).score(windows) == detector.score(windows)).all()
@@ -110,8 +114,25 @@ def test_a_distance_that_was_not_fitted_says_so(tmp_path: Path) -> None:
 
 
 def test_every_detector_is_registered_under_its_own_name() -> None:
-    assert all(kind.name == name for name, kind in DETECTORS.items())
-    assert {"surprise", "worst_line", "distance"} <= set(DETECTORS)
+    assert all(kind.name == name for name, kind in (DETECTORS | RECORD_DETECTORS).items())
+    assert not set(DETECTORS) & set(RECORD_DETECTORS)
+
+
+def test_names_that_are_not_known_are_refused() -> None:
+    check_names(("surprise", "entity_graph"))
+    with pytest.raises(ValueError, match="detector surprize is not known; there are surprise"):
+        check_names(("surprize",))
+    with pytest.raises(ValueError, match="at least one detector of windows"):
+        check_names(("entity_graph",))
+
+
+def test_top_tokens_is_the_mean_of_the_three_largest() -> None:
+    windows = encoded([[1.0, 5.0, 2.0, 6.0, 7.0], [4.0], [1.0, 3.0]])
+    assert TopTokens().score(windows).tolist() == [6.0, 4.0, 2.0]
+
+
+def test_precision_variance_is_a_standard_deviation() -> None:
+    assert PrecisionVariance().score(encoded([[1.0]] * 2)).tolist() == pytest.approx([0.0, math.sqrt(0.2)])
 
 
 def test_taking_encoded_windows_takes_their_lines_along() -> None:

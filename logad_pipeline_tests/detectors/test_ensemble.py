@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logad_pipeline.detectors.calibration import ScoreScale
+from logad_pipeline.detectors.calibration import THRESHOLD, ScoreScale
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound, read_model_json
 from logad_pipeline_tests.tiny_model import FOREIGN, WINDOW, cycle_windows, windows_of
 
@@ -50,9 +50,16 @@ def test_the_same_content_has_the_same_version(model: AnomalyDetector, folder: P
 
 def test_other_content_has_another_version(folder: Path, tmp_path: Path) -> None:
     other = AnomalyDetector.load(folder, "cpu")
-    other.detectors = {"surprise": other.detectors["surprise"]}
-    other.calibrations = {name: other.calibrations[name] for name in ("surprise", "fusion")}
-    assert other.save(tmp_path / "other") != AnomalyDetector.load(folder, "cpu").version
+    assert other.without("head").save(tmp_path / "other") != AnomalyDetector.load(folder, "cpu").version
+
+
+def test_a_detector_can_be_left_out_and_the_rest_is_calibrated_anew(model: AnomalyDetector) -> None:
+    rest = model.without("head", "next_event")
+    scored = rest.score(WINDOWS)
+    assert not {"head", "next_event"} & set(scored.detectors)
+    assert scored.score[-2] > THRESHOLD > scored.score[: len(cycle_windows())].max()
+    with pytest.raises(ValueError, match="no detector is left"):
+        model.without(*model.names)
 
 
 def test_a_model_that_scores_differently_has_another_version(folder: Path, tmp_path: Path) -> None:
@@ -108,8 +115,8 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("{", "damaged"),
-        ('{"format": 99}', "model format 99, this release reads 1"),
-        ('{"format": 1, "detectors": ["crystal_ball"]}', r"crystal_ball.* not known here; upgrade"),
+        ('{"format": 99}', "model format 99, this release reads 2"),
+        ('{"format": 2, "detectors": ["oracle"], "record_detectors": []}', r"oracle.* not known here; upgrade"),
     ],
 )
 def test_a_folder_of_another_kind_or_release_is_refused(text: str, complaint: str, tmp_path: Path) -> None:

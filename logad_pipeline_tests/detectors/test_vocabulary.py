@@ -52,7 +52,10 @@ def test_an_older_vocab_file_gives_the_same_tokens_as_tokenizer_json(tmp_path: P
     words = sorted(trained.get_vocab(), key=trained.get_vocab().__getitem__)
     (old / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     trained.save(str(new / "tokenizer.json"))
-    for text in (*LINES, "User LOGGED in, twice; status200 i/o [sep] zyx"):
+    # A vocabulary alone does not say where words end: an older reader splits at punctuation as well.
+    plain = [text for text in LINES if text.replace(" ", "").isalnum()]
+    assert plain
+    for text in (*plain, "User LOGGED in twice status200 [sep] zyx"):
         readers = (trained, read_wordpiece(old), read_wordpiece(new))
         one, *others = (reader.encode(text, add_special_tokens=False).ids for reader in readers)
         assert others == [one, one]

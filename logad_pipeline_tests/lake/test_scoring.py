@@ -19,19 +19,16 @@ from logad_pipeline.lake.score_cache import CachedScore, ScoreCache, window_key
 from logad_pipeline.lake.scoring import check_masks, score_day, scored_batches, window_stream
 from logad_pipeline.lake.tables import Lake, LakeDamaged
 from logad_pipeline.lake.windowing import cut_day
-from logad_pipeline_tests.tiny_model import FOREIGN, WINDOW, cycle_lines, tiny_model, windows_of
+from logad_pipeline_tests.tiny_model import FOREIGN, WINDOW, cycle_lines, windows_of
 
 from .conftest import WriteLog, rows
+from .small_models import stamped, text_model
 
 DAY = date(2025, 3, 3)
 NEXT = DAY + timedelta(days=1)
 LINES_A_DAY = 70
 ODD = 32
 """Line of the first day that was never seen in training, from 1."""
-
-
-def stamped(day: date, texts: list[str]) -> list[str]:
-    return [f"{day:%b} {day.day:2} 10:{at // 60:02}:{at % 60:02} web1 app[7]: {text}" for at, text in enumerate(texts)]
 
 
 @pytest.fixture
@@ -48,7 +45,7 @@ def cut(lake: Lake, write_log: WriteLog) -> Lake:
 
 def scored(lake: Lake, *days: date) -> list[dict[str, object]]:
     for day in days:
-        score_day(lake, day, tiny_model(), "logad", "7")
+        score_day(lake, day, text_model(), "logad", "7")
     return rows(lake, "scores", "first_line")
 
 
@@ -57,7 +54,7 @@ def test_a_window_scores_what_its_texts_score(cut: Lake) -> None:
     verdicts = scored(cut, DAY, NEXT)
     assert len(verdicts) == 2 * LINES_A_DAY // WINDOW.size
     for row in verdicts:
-        model = tiny_model()
+        model = text_model()
         alone = model.score(windows_of([[texts[number] for number in row["text_ids"]]]))
         assert row["score"] == pytest.approx(float(alone.score[0]), abs=1e-5)
         assert row["is_anomaly"] == (row["score"] >= THRESHOLD)
@@ -76,7 +73,7 @@ def test_the_foreign_line_is_in_the_worst_window(cut: Lake) -> None:
 
 
 def test_the_account_says_what_the_table_holds(cut: Lake) -> None:
-    account = score_day(cut, DAY, tiny_model(), "logad", "7")
+    account = score_day(cut, DAY, text_model(), "logad", "7")
     verdicts = rows(cut, "scores", "first_line")
     assert account.windows == len(verdicts)
     assert account.alerts == sum(row["is_anomaly"] for row in verdicts)
@@ -97,17 +94,17 @@ def test_a_window_is_asked_of_the_model_once(cut: Lake, monkeypatch: pytest.Monk
     different = {tuple(row["text_ids"]) for row in verdicts}
     assert sum(asked) == len(different), "the second day repeats windows of the first"
     asked.clear()
-    assert score_day(cut, DAY, tiny_model(), "logad", "8").newly_scored == 0
+    assert score_day(cut, DAY, text_model(), "logad", "8").newly_scored == 0
     assert asked == []
     assert [row | {"model_version": "7"} for row in rows(cut, "scores", "first_line")] == verdicts
 
 
 def test_scoring_in_small_portions_gives_the_same(cut: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [row["score"] for row in scored(cut, DAY)]
-    scoring.cache_file(cut, tiny_model()).unlink()
+    scoring.cache_file(cut, text_model()).unlink()
     monkeypatch.setattr(scoring, "SCORED_AT_ONCE", 3)
     told: list[tuple[int, int]] = []
-    score_day(cut, DAY, tiny_model(), "logad", "7", lambda done, total: told.append((done, total)))
+    score_day(cut, DAY, text_model(), "logad", "7", lambda done, total: told.append((done, total)))
     assert [row["score"] for row in rows(cut, "scores", "first_line")] == pytest.approx(before, abs=1e-5)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1][0] == told[-1][1]
@@ -115,32 +112,32 @@ def test_scoring_in_small_portions_gives_the_same(cut: Lake, monkeypatch: pytest
 
 def test_another_day_stays_as_it_is(cut: Lake) -> None:
     scored(cut, DAY, NEXT)
-    score_day(cut, DAY, tiny_model(), "logad", "8")
+    score_day(cut, DAY, text_model(), "logad", "8")
     versions = {row["day"]: row["model_version"] for row in rows(cut, "scores", "first_line")}
     assert versions == {DAY: "8", NEXT: "7"}
 
 
 def test_a_day_without_windows_has_no_verdicts(cut: Lake) -> None:
-    account = score_day(cut, NEXT + timedelta(days=1), tiny_model(), "logad", "7")
+    account = score_day(cut, NEXT + timedelta(days=1), text_model(), "logad", "7")
     assert (account.windows, account.alerts, account.newly_scored, account.highest) == (0, 0, 0, 0.0)
 
 
 def test_a_day_that_fell_empty_loses_its_verdicts(cut: Lake) -> None:
     scored(cut, DAY)
     cut.replace_day("windows", DAY, [])
-    score_day(cut, DAY, tiny_model(), "logad", "7")
+    score_day(cut, DAY, text_model(), "logad", "7")
     assert rows(cut, "scores", "first_line") == []
 
 
 def test_other_masks_are_not_judged() -> None:
-    model = tiny_model()
+    model = text_model()
     check_masks(model, [model.mask_version])
     with pytest.raises(LakeDamaged, match=r"masked by version 0.*train anew"):
         check_masks(model, ["0", model.mask_version])
 
 
 def test_evaluating_writes_no_verdict(cut: Lake) -> None:
-    batches = list(scored_batches(cut, DAY, tiny_model(), "logad", "9"))
+    batches = list(scored_batches(cut, DAY, text_model(), "logad", "9"))
     assert sum(batch.num_rows for batch, _ in batches) == LINES_A_DAY // WINDOW.size
     assert rows(cut, "scores", "first_line") == []
 
@@ -173,15 +170,15 @@ def test_a_training_can_be_repeated_on_what_it_saw(cut: Lake) -> None:
 def test_the_cache_gives_back_what_was_put(tmp_path: Path) -> None:
     key, other = window_key([1, -2, 3]), window_key([3, -2, 1])
     assert key != other
-    value = CachedScore(1 / 3, {"surprise": 0.25}, np.array([0.5, -1.5], dtype=np.float32), (0.5, 2.25, 0.0))
+    value = CachedScore(np.array([-1 / 3, 0]), np.array([0.5, -1.5], dtype=np.float32), (0.5, 2.25, 0.0))
     with ScoreCache(tmp_path / "new" / "scores.sqlite") as cache:
         cache.put({key: value})
-        cache.put({key: CachedScore(0.9, {}, np.zeros(2, dtype=np.float32), ())})
+        cache.put({key: CachedScore(np.zeros(2), np.zeros(2, dtype=np.float32), ())})
     with ScoreCache(tmp_path / "new" / "scores.sqlite") as cache:
         many = [window_key([number]) for number in range(1200)]
         found = cache.get([*many, key, other])
     assert found.keys() == {key}
-    assert (found[key].score, found[key].detectors) == (value.score, value.detectors)
+    assert found[key].log10_p.tolist() == value.log10_p.tolist()
     assert found[key].cls.tolist() == [0.5, -1.5]
     assert found[key].line_surprise == value.line_surprise
 
@@ -194,7 +191,7 @@ def gathered(lake: Lake, days: list[date], labels: dict[str, set[int]]) -> objec
         lake,
         days,
         lake.scan("scores", days),
-        tiny_model(),
+        text_model(),
         title="t",
         version="7",
         labels=labels,

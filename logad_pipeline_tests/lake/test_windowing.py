@@ -12,6 +12,7 @@ from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.lake.tables import Lake, LakeDamaged
 from logad_pipeline.lake.windowing import GroupMismatch, cut_day, read_windows, texts_of
 from logad_pipeline.logs.simulator import simulate
+from logad_pipeline.streams import ReadSpec, WindowReader
 from logad_pipeline.windows import WindowSpec
 
 from .conftest import WriteLog, rows
@@ -50,7 +51,8 @@ def test_windows_of_simulated_days_hold_every_line_and_mix_no_sources(
         assert {row["group_key"] for row in held} == {window["group_key"]}
         assert window["lines"] == [row["first_line"] for row in held]
         assert [texts[number] for number in window["text_ids"]] == [row["text"] for row in held]
-        assert (window["first_line"], window["last_line"]) == (held[0]["first_line"], held[-1]["last_line"])
+        came = sorted(held, key=lambda row: row["record_id"])
+        assert (window["first_line"], window["last_line"]) == (came[0]["first_line"], came[-1]["last_line"])
         assert window["first_time"] == min(row["timestamp"] for row in held)
         assert window["last_time"] == max(row["timestamp"] for row in held)
         assert WindowSpec(**json.loads(window["window_spec"])) == spec
@@ -118,3 +120,23 @@ def test_records_that_are_missing_are_noticed(lake: Lake, write_log: WriteLog) -
     lake.replace_day("normalized", DAY, [batch.slice(0, 3), batch.slice(5)])
     with pytest.raises(LakeDamaged, match="record 3 is missing before record 5"):
         cut_day(lake, DAY, WindowSpec("fixed", 10))
+
+
+@pytest.mark.parametrize(
+    "spec", [WindowSpec("fixed", 5), WindowSpec("sliding", 4, 2)], ids=lambda spec: spec.window_type
+)
+def test_lines_of_one_second_are_read_in_the_order_in_which_files_are(
+    lake: Lake, write_log: WriteLog, spec: WindowSpec
+) -> None:
+    words = ["delta", "alpha", "echo", "bravo", "charlie", "alpha"]
+    lines = [f"Jan  1 00:00:{i // 4:02} h app[1]: {words[i % len(words)]} happened" for i in range(40)]
+    path = write_log("app.log", lines)
+    land(lake, path, year=2024)
+    normalise_day(lake, DAY, "none", batch_rows=7)
+    cut_day(lake, DAY, spec)
+    found = sorted((row["lines"] for row in rows(lake, "windows", "window_id")), key=min)
+    expected = [
+        [first for first, _ in window.spans] for window in WindowReader(spec, ReadSpec(year=2024)).read(str(path))
+    ]
+    assert found == sorted(expected, key=min)
+    assert any(window != sorted(window) for window in found), "nothing was out of order"

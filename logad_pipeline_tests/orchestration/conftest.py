@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,12 +30,15 @@ from logad_pipeline.settings import Settings, load_settings
 FIRST = date(2025, 3, 3)
 DAYS = [FIRST + timedelta(days=number) for number in range(4)]
 EMPTY_DAY = FIRST - timedelta(days=1)
+DETECTORS = ["surprise", "worst_line", "distance", "counts", "entity_graph", "severity"]
+"""Those that are fitted in a moment, of windows and of records."""
 SETTINGS = {
     "LOGAD_FIRST_DAY": str(EMPTY_DAY),
     "LOGAD_MODEL__BASE_MODEL": "random",
     "LOGAD_MODEL__MAX_STEPS": "20",
     "LOGAD_MODEL__VOCAB_SIZE": "600",
     "LOGAD_MODEL__DEVICE": "cpu",
+    "LOGAD_MODEL__DETECTORS": json.dumps(DETECTORS),
 }
 """Of the deployment under test; everything else is as shipped."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
@@ -22,8 +23,10 @@ from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.runs import RunFailed, prepare_instance, run_job
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION
 from logad_pipeline.streams import score_sequence
+from logad_pipeline_tests.lake.test_record_facts import written_before
+from logad_pipeline_tests.registry.test_registry import model_folder
 
-from .conftest import DAYS, EMPTY_DAY, Deployed, logad
+from .conftest import DAYS, DETECTORS, EMPTY_DAY, Deployed, logad
 
 LINES = [
     "2025-03-05 07:45:20,487 INFO [req-d0e826c2] service.gateway: accepted GET /api/v1/products/1324",
@@ -79,6 +82,7 @@ def test_each_window_has_one_verdict_of_the_champion(judged: Deployed) -> None:
     for row in verdicts:
         assert 0 <= row["score"] < 1
         assert row["is_anomaly"] == (row["score"] >= THRESHOLD)
+        assert dict(row["detectors"]).keys() == set(DETECTORS)
     assert len({row["score"] for row in verdicts}) > 10, "the scores do not tell windows apart"
 
 
@@ -222,6 +226,7 @@ def test_mlflow_tells_of_the_training(judged: Deployed) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.params["model.max_steps"] == "20"
     assert run.data.params["model.base_model"] == "random"
+    assert run.data.params["model.detectors"] == ", ".join(DETECTORS)
     assert (run.data.params["first_day"], run.data.params["last_day"]) == (str(DAYS[0]), str(DAYS[1]))
     assert run.data.tags["encoder_source"] == "random"
     for metric in ("train_loss", "held_out_loss"):
@@ -255,15 +260,18 @@ def test_the_lake_gives_the_scores_that_files_give(judged: Deployed) -> None:
 
     detector = judged.registry.load("models:/logad@champion", "cpu").detector
     in_lake = {
-        tuple(row["lines"]): row["score"] for row in judged.rows("scores", DAYS[:1]) if row["source"] == "db01.log"
+        tuple(sorted(row["lines"])): (row["score"], dict(row["detectors"]))
+        for row in judged.rows("scores", DAYS[:1])
+        if row["source"] == "db01.log"
     }
     file = judged.root / "simulated" / "db01.log"
-    found = {tuple(v.window.lines): v.score for v in FileScorer(detector).score(str(file))}
+    found = {tuple(v.window.lines): (v.score, v.detectors) for v in FileScorer(detector).score(str(file))}
     # Windows end with the day in the lake; those of the first day but its last are cut alike.
     alike = in_lake.keys() & found.keys()
     assert len(alike) >= len(in_lake) - 1 > 0
     for lines in alike:
-        assert found[lines] == pytest.approx(in_lake[lines], abs=1e-5)
+        assert found[lines][0] == pytest.approx(in_lake[lines][0], abs=1e-5)
+        assert found[lines][1] == pytest.approx(in_lake[lines][1], abs=1e-5)
 
 
 # ---------------------------------------------------------------- the gate
@@ -332,6 +340,40 @@ def test_who_becomes_champion(spare: Deployed, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("LOGAD_MODEL__AUTOMATIC_PROMOTION")
     assert materialise_champion(spare)["champion"] == "2"
     assert registry.version_of(CHAMPION) == "2"
+
+
+def test_a_champion_of_an_older_format_stands_in_no_ones_way(spare: Deployed, tmp_path: Path) -> None:
+    registry = spare.registry
+    old = tmp_path / "old" / "model"
+    shutil.copytree(model_folder(spare), old)
+    description = old / "artifacts" / "model" / "model.json"
+    description.write_text(json.dumps(json.loads(description.read_text()) | {"format": 1}))
+    client = registry._client()
+    version = str(client.create_model_version("logad", old.as_uri()).version)
+    client.set_registered_model_alias("logad", CHAMPION, version)
+    registry.annotate(version, {"alert_share": "0"})
+    registry.annotate("1", {"alert_share": "0.9"})
+    before = spare.rows("scores")
+    with pytest.raises(RunFailed, match=r"model format 1, this release reads 2"):
+        run_job(spare.settings, "judge_days", (DAYS[0], DAYS[0]))
+    assert spare.rows("scores") == before
+    told = materialise_champion(spare)
+    assert (told["champion_before"], told["gate_passed"], told["champion"]) == (version, True, "1")
+
+
+def test_a_day_of_an_earlier_release_is_judged_by_its_texts_and_said_so(spare: Deployed) -> None:
+    written_before(spare.lake)
+    run_id = run_job(spare.settings, "judge_days", (DAYS[0], DAYS[0]))
+    assert {name for row in spare.rows("scores", DAYS[:1]) for name, _ in row["detectors"]} == set(DETECTORS[:4])
+    with spare.instance() as instance:
+        [event] = instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey("scores"), asset_partitions=[str(DAYS[0])]), limit=1
+        ).records
+        assert event.asset_materialization.metadata["days_judged_without_records"].value == 1
+        said = [entry.user_message for entry in instance.all_logs(run_id)]
+    assert any(f"{DAYS[0]}: normalised by an earlier release" in message for message in said)
+    run_job(spare.settings, "daily", (DAYS[0], DAYS[0]))
+    assert {name for row in spare.rows("scores", DAYS[:1]) for name, _ in row["detectors"]} == set(DETECTORS)
 
 
 def test_the_report_of_days_judged_by_two_versions_speaks_of_the_newest(spare: Deployed) -> None:

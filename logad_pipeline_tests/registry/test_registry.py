@@ -112,6 +112,11 @@ def of_other_masks(folder: Path) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | {"mask_version": "0"}))
 
 
+def of_an_older_format(folder: Path) -> None:
+    file = folder / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
+
+
 def gone(folder: Path) -> None:
     shutil.rmtree(folder.parents[1])
 
@@ -120,7 +125,7 @@ def gone(folder: Path) -> None:
     "damage",
     [
         without_description, half_a_description, without_calibration, half_the_weights, without_weights,
-        of_other_masks, gone,
+        of_other_masks, of_an_older_format, gone,
     ],
 )  # fmt: skip
 def test_a_model_that_does_not_load_never_becomes_champion(
@@ -133,6 +138,19 @@ def test_a_model_that_does_not_load_never_becomes_champion(
     with pytest.raises(ModelNotFound):
         spare.registry.set_alias(CHAMPION, version)
     assert spare.registry.version_of(CHAMPION) == "1"
+
+
+def test_a_model_of_an_older_format_says_so_and_what_to_do(spare: Deployed, tmp_path: Path) -> None:
+    files = tmp_path / "old" / "model"
+    shutil.copytree(model_folder(spare), files)
+    of_an_older_format(files / "artifacts" / "model")
+    version = add_version(spare, files)
+    with pytest.raises(
+        ModelNotFound, match=rf"models:/logad/{version} .*`logad train`.*format 1, this release reads 2"
+    ):
+        spare.registry.load(f"models:/logad/{version}")
+    assert not spare.registry.loads(version)
+    assert spare.registry.loads("1")
 
 
 def test_a_sound_version_does(spare: Deployed) -> None:

@@ -6,6 +6,9 @@ from datetime import date
 import dagster as dg
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.fitting import FitSpec, fit_detector
+from logad_pipeline.detectors.registry import RECORD_DETECTORS
+from logad_pipeline.lake.record_facts import days_without_facts
 from logad_pipeline.lake.scoring import window_stream
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import picture
@@ -46,21 +49,24 @@ def chosen_days(prepared: list[date], config: TrainingDays) -> list[date]:
 def anomaly_model(
     context: dg.AssetExecutionContext, config: TrainingDays, deployment: Deployment
 ) -> dg.MaterializeResult:
-    from logad_pipeline.detectors.fitting import fit_detector
     from logad_pipeline.reporting.plots import training_curves
 
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
     days = chosen_days(lake.days("windows"), config)
     table_version = lake.version("windows")
-    stream = window_stream(lake, days, table_version)
+    spec = settings.fit_spec()
+    wanted = not RECORD_DETECTORS.keys().isdisjoint(spec.detectors)
+    if wanted and (lacking := days_without_facts(lake, days)):
+        context.log.warning(
+            "%s: normalised by an earlier release, so the model is fitted without detectors of records; "
+            "materialise normalized_logs and windows of %d days again", lacking[0], len(lacking),
+        )  # fmt: skip
+    stream = window_stream(lake, days, table_version, facts=wanted)
     context.log.info("%d windows of %d days, %d distinct", len(stream.ids), len(days), len(stream.windows))
     checkpoint = lake.path("checkpoints") / f"{days[0]}_{days[-1]}_v{table_version}"
     with registry.run(f"train {days[0]} to {days[-1]}") as mlflow:
-        mlflow.log_params(_parameters(settings, days, table_version))
-        model = fit_detector(
-            stream.windows, stream.ids, stream.positions, settings.window_spec(), settings.fit_spec(),
-            checkpoint=checkpoint, progress=_Teller(context),
-        )  # fmt: skip
+        mlflow.log_params(_parameters(settings, spec, days, table_version))
+        model = fit_detector(stream, settings.window_spec(), spec, checkpoint=checkpoint, progress=_Teller(context))
         model.card |= {"days": [str(day) for day in days], "windows_table_version": table_version}
         history = model.history
         for step, loss, held_out in zip(history.steps, history.train_loss, history.held_out_loss, strict=True):
@@ -76,10 +82,11 @@ def anomaly_model(
     return dg.MaterializeResult(metadata=_metadata(model, registered.version, registered.run_id, curves))
 
 
-def _parameters(settings: Settings, days: list[date], table_version: int) -> dict[str, object]:
+def _parameters(settings: Settings, spec: FitSpec, days: list[date], table_version: int) -> dict[str, object]:
     flat = {f"windows.{k}": v for k, v in settings.windows.model_dump().items()}
     flat |= {f"model.{k}": v for k, v in settings.model.model_dump().items()}
     return flat | {
+        "model.detectors": ", ".join(spec.detectors),
         "days": len(days), "first_day": str(days[0]), "last_day": str(days[-1]),
         "windows_table_version": table_version,
     }  # fmt: skip
@@ -93,6 +100,7 @@ def _metadata(
         "model_version": version,
         "mlflow_run": run_id,
         "encoder": f"{card['encoder']['source']}: {card['encoder']['detail']}",
+        "detectors": ", ".join(model.names),
         "windows": dg.MetadataValue.json(card["windows"]),
         "held_out_loss": min(model.history.held_out_loss, default=float("nan")),
         "fit_seconds": card["fit_seconds"],

@@ -20,7 +20,9 @@ def champion_model(context: dg.AssetExecutionContext, deployment: Deployment) ->
     challenger, champion = registry.version_of(CHALLENGER), registry.version_of(CHAMPION)
     if challenger is None:
         raise dg.Failure("there is no challenger: materialise anomaly_model first")
-    passed, reason = gate(registry, challenger, champion, settings.model.false_alarm_rate)
+    # A champion that an upgrade left behind can be neither used nor measured against.
+    usable = champion if champion in (None, challenger) or registry.loads(champion) else None
+    passed, reason = gate(registry, challenger, usable, settings.model.false_alarm_rate)
     promoted = passed and settings.model.automatic_promotion and challenger != champion
     if promoted:
         registry.set_alias(CHAMPION, challenger)
@@ -43,7 +45,7 @@ def gate(registry: Registry, challenger: str, champion: str | None, promised: fl
         promised: share of normal windows that may raise an alarm; twice that always passes.
     """
     if champion is None:
-        return True, "there is no champion yet"
+        return True, "there is no champion that can judge"
     if challenger == champion:
         return True, "it is the champion already"
     new, old = (registry.tag(version, "alert_share") for version in (challenger, champion))

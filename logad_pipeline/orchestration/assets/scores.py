@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from logad_pipeline.lake.record_facts import days_without_facts
 from logad_pipeline.lake.scoring import score_day
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
@@ -31,8 +32,15 @@ def build_scores(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
                 "there is no champion yet: run the job `training`, or `logad train`; then these days again"
             )
         champion = registry.load(f"models:/{registry.name}@{CHAMPION}")
+        days = days_of(context)
+        lacking = days_without_facts(lake, days) if champion.detector.record_detectors else []
+        for day in lacking:
+            context.log.warning(
+                "%s: normalised by an earlier release, so it is judged without %s; materialise normalized_logs and "
+                "windows of the day again", day, ", ".join(champion.detector.record_detectors),
+            )  # fmt: skip
         accounts = []
-        for day in days_of(context):
+        for day in days:
             accounts.append(score_day(lake, day, champion.detector, champion.name, champion.version))
             context.log.info("%s: %d windows, %d alerts", day, accounts[-1].windows, accounts[-1].alerts)
         windows = sum(account.windows for account in accounts)
@@ -44,6 +52,7 @@ def build_scores(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
                 "windows": windows,
                 "alerts": alerts,
                 "model_version": champion.version,
+                "days_judged_without_records": len(lacking),
                 "by_day": table(
                     header,
                     [(a.day, a.windows, a.newly_scored, a.alerts, f"{a.highest:.3f}") for a in accounts[:400]],

@@ -1,0 +1,92 @@
+"""Small networks over embeddings: how they are trained, kept and read.
+
+Belongs here: the loop and the file that the score head and the autoencoder share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from logad_pipeline.detectors.base import Float32Array, FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+Loss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+"""Of what the network gives and what it should give, each ``[batch, width]``."""
+
+
+class EmbeddingNetwork:
+    """A feed-forward network with ReLU between its layers, over embeddings scaled to unit spread."""
+
+    def __init__(self, widths: tuple[int, ...], centre: Float32Array, spread: Float32Array, seed: int) -> None:
+        import torch
+
+        torch.manual_seed(seed)
+        layers: list[torch.nn.Module] = []
+        for wide, narrow in pairwise(widths):
+            layers += [torch.nn.Linear(wide, narrow), torch.nn.ReLU()]
+        self._network = torch.nn.Sequential(*layers[:-1])
+        self._centre = centre
+        self._spread = spread
+        self.widths = widths
+
+    @classmethod
+    def over(cls, widths: tuple[int, ...], embeddings: Float32Array, seed: int) -> EmbeddingNetwork:
+        """A new network, scaled to these embeddings."""
+        return cls(widths, embeddings.mean(axis=0), embeddings.std(axis=0) + np.float32(1e-3), seed)
+
+    def scaled(self, embeddings: Float32Array) -> Float32Array:
+        """The embeddings as the network sees them, float32."""
+        return np.asarray((embeddings - self._centre) / self._spread, dtype=np.float32)
+
+    def train(
+        self, embeddings: Float32Array, targets: Float32Array, chances: FloatArray, loss: Loss, steps: int, seed: int
+    ) -> None:
+        """Take AdamW steps on batches of 128 drawn by ``chances``; a function of the seed alone."""
+        import torch
+
+        inputs, wanted = torch.from_numpy(self.scaled(embeddings)), torch.from_numpy(targets)
+        optimiser = torch.optim.AdamW(self._network.parameters(), lr=2e-3, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        rng = np.random.default_rng([seed, 31])
+        for _ in range(steps):
+            rows = torch.from_numpy(rng.choice(len(inputs), size=128, p=chances))
+            value = loss(self._network(inputs[rows]), wanted[rows])
+            optimiser.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+
+    def __call__(self, embeddings: Float32Array) -> Float32Array:
+        """What the network gives, float32 ``[n, last width]``."""
+        import torch
+
+        with torch.inference_mode():
+            return np.asarray(self._network(torch.from_numpy(self.scaled(embeddings))).numpy())
+
+    def save(self, file: Path) -> None:
+        """Write a safetensors file."""
+        import torch
+        from safetensors.torch import save_file
+
+        tensors = dict(self._network.state_dict())
+        tensors |= {"centre": torch.from_numpy(self._centre), "spread": torch.from_numpy(self._spread)}
+        tensors["widths"] = torch.tensor(self.widths)
+        save_file({name: value.contiguous() for name, value in tensors.items()}, file)
+
+    @classmethod
+    def load(cls, file: Path) -> EmbeddingNetwork:
+        """Read what :meth:`save` wrote."""
+        from safetensors.torch import load_file
+
+        tensors = load_file(file)
+        widths = tuple(int(width) for width in tensors.pop("widths"))
+        made = cls(widths, tensors.pop("centre").numpy(), tensors.pop("spread").numpy(), 0)
+        made._network.load_state_dict(tensors)
+        return made
