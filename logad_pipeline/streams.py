@@ -20,7 +20,8 @@ from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
-from logad_pipeline.detectors.fitting import FitProgress, FitSpec, NormalStream, TooFewWindows, fit_detector
+from logad_pipeline.detectors.fitting import FitProgress, FitSpec, fit_detector
+from logad_pipeline.detectors.normal_stream import NormalStream, TooFewWindows
 from logad_pipeline.detectors.registry import RECORD_DETECTORS
 from logad_pipeline.logs.facts import RecordFacts, facts_of
 from logad_pipeline.logs.log_tokenizer import LogTokenizer

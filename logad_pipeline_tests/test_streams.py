@@ -13,7 +13,7 @@ import pytest
 
 from logad_pipeline import streams
 from logad_pipeline.detectors.ensemble import AnomalyDetector
-from logad_pipeline.detectors.fitting import TooFewWindows
+from logad_pipeline.detectors.normal_stream import TooFewWindows
 from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline.streams import FileScorer, LineWindow, ReadSpec, WindowReader, fit_files, score_sequence
 from logad_pipeline.windows import WindowSpec

@@ -15,7 +15,8 @@ import numpy as np
 
 from logad_pipeline.detectors.encoder import BertEncoder, EncoderSpec
 from logad_pipeline.detectors.ensemble import AnomalyDetector
-from logad_pipeline.detectors.fitting import FitSpec, NormalStream, fit_detector
+from logad_pipeline.detectors.fitting import FitSpec, fit_detector
+from logad_pipeline.detectors.normal_stream import NormalStream
 from logad_pipeline.detectors.training import TrainingSpec
 from logad_pipeline.windows import Windower, WindowIndex, WindowSet, WindowSpec
 

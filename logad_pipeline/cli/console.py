@@ -40,7 +40,7 @@ def fail(message: str, code: ExitCode) -> typer.Exit:
 def plain_errors() -> Iterator[None]:
     """Turn the errors a user can mend into one line and an exit code; others keep their traceback."""
     from logad_pipeline.detectors.ensemble import ModelNotFound
-    from logad_pipeline.detectors.fitting import TooFewWindows
+    from logad_pipeline.detectors.normal_stream import TooFewWindows
     from logad_pipeline.logs.reader import UnreadableInput
 
     try:

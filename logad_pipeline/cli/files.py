@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from logad_pipeline.cli.console import ExitCode, plain_errors, progress_bar, say
 
 if TYPE_CHECKING:
     from logad_pipeline.detectors.ensemble import AnomalyDetector
+    from logad_pipeline.detectors.units import UnitKind
     from logad_pipeline.streams import FileScorer, LineAccount, WindowVerdict
     from logad_pipeline.unit_streams import UnitScorer, UnitVerdict
     from logad_pipeline.windows import WindowSpec
@@ -110,6 +112,8 @@ def detect(
     stride: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
     group_by: Annotated[str | None, typer.Option(help="Instead of the model's. " + GROUP_HELP)] = None,
     unit: Annotated[str, typer.Option(help="What is judged: window, group, file, or minutes such as 5min.")] = "window",
+    false_alarm_rate: Annotated[float | None, typer.Option(help="Instead of the model's.")] = None,
+    alerts_per_day: Annotated[float | None, typer.Option(help="An alert budget, in place of the rate.")] = None,
     top: Annotated[int, typer.Option(help="Verdicts to list for people.", min=1)] = 10,
     log_format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "auto",
     year: Annotated[int | None, typer.Option(help=YEAR_HELP)] = None,
@@ -128,7 +132,7 @@ def detect(
 
         kind = UnitKind.parse(unit)
         _check_readable(files)
-        loaded = load_model(model, device)
+        loaded = with_threshold(load_model(model, device), kind, false_alarm_rate, alerts_per_day)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
         spec = override(loaded.window_spec, overrides)
         read = ReadSpec(log_format, year)
@@ -146,6 +150,25 @@ def detect(
             + (f"; {rejected} lines were no log lines" if rejected else ""))  # fmt: skip
         if fail_on_anomaly and counts["anomalies"]:
             raise typer.Exit(int(ExitCode.ANOMALIES_FOUND))
+
+
+def with_threshold(
+    model: AnomalyDetector, kind: UnitKind, rate: float | None, alerts_per_day: float | None
+) -> AnomalyDetector:
+    """The model with another promise: a rate, or a budget of alerts a day.
+
+    Raises:
+        ValueError: if both are given, or one is out of range.
+    """
+    from logad_pipeline.detectors.calibration import ScoreScale
+    from logad_pipeline.detectors.unit_model import rate_for_budget
+
+    if rate is not None and alerts_per_day is not None:
+        raise ValueError("give --false-alarm-rate or --alerts-per-day, not both")
+    if alerts_per_day is not None:
+        rate = rate_for_budget(model.reference, kind, alerts_per_day)
+        say(f"{alerts_per_day:g} alerts a day are a false-alarm rate of {rate:.3%} here")
+    return model if rate is None else replace(model, scale=ScoreScale(rate, model.scale.bands))
 
 
 def _check_readable(files: list[str]) -> None:

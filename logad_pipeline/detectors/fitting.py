@@ -1,6 +1,6 @@
 """Fitting a model on normal windows, split in time: train, then choose, then calibrate.
 
-Belongs here: the split and the order of the steps. Where the windows come from (a file, the lake) and
+Belongs here: the order of the steps. Where the windows come from (a file, the lake) and
 where the model goes (a folder, the registry) is the callers' business.
 """
 
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from logad_pipeline.detectors.calibration import Calibration, ScoreScale, TailCa
 from logad_pipeline.detectors.encoder import BertEncoder, EncoderSpec
 from logad_pipeline.detectors.ensemble import AnomalyDetector, fused_calibrations
 from logad_pipeline.detectors.fusion import Fusion
+from logad_pipeline.detectors.normal_stream import NormalStream, Split, split_in_time
 from logad_pipeline.detectors.pseudo import corrupt
 from logad_pipeline.detectors.pseudo_records import corrupt_records
 from logad_pipeline.detectors.records import RecordDetector
@@ -29,17 +29,15 @@ from logad_pipeline.detectors.reference import NO_TIME, Reference
 from logad_pipeline.detectors.registry import ALL, DETECTORS, RECORD_DETECTORS, check_names
 from logad_pipeline.detectors.training import MlmTrainer, TrainingHistory, TrainingSpec
 from logad_pipeline.detectors.trimming import odd_ones_out
-from logad_pipeline.logs.facts import RecordFacts
 from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.windows import IntArray, WindowSet, WindowSpec
 
 log = logging.getLogger(__name__)
 
-MIN_WINDOWS: Final = 20
-"""Fewer normal windows than this cannot be split into what is learned and what it is measured on."""
-
 MAX_LEARNED: Final = 4000
 """Unique training windows that the detectors over embeddings learn from."""
+MAX_REFERENCE: Final = 200_000
+"""Windows of the stream, the latest, that are kept for calibrating units."""
 MAX_COMPARED: Final = 300
 """Unique training windows that scores are compared with, besides the held-out ones; of more, a sample."""
 MAX_BROKEN: Final = 600
@@ -49,10 +47,6 @@ MAX_WEIGHED: Final = 200
 
 FitProgress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total)."""
-
-
-class TooFewWindows(ValueError):
-    """There are not enough normal windows to learn from."""
 
 
 @dataclass(frozen=True)
@@ -79,66 +73,6 @@ class FitSpec:
 
     def __post_init__(self) -> None:
         check_names(self.detectors)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Numbers of the windows of each part, in time order, no line in two of them."""
-
-    train: IntArray
-    choose: IntArray
-    calibrate: IntArray
-
-
-def split_in_time(positions: Sequence[Sequence[int]], train_share: float, choose_share: float) -> Split:
-    """Split windows, given in time order by the positions of their lines, into three consecutive parts.
-
-    A window of a later part that shares a line with an earlier one (as sliding windows do at the cut)
-    is left out, so that nothing is measured on what was learned.
-
-    Raises:
-        TooFewWindows: below ``MIN_WINDOWS``.
-    """
-    total = len(positions)
-    if total < MIN_WINDOWS:
-        raise TooFewWindows(
-            f"only {total} windows of normal logs, at least {MIN_WINDOWS} are needed; give more lines, or "
-            "smaller or sliding windows"
-        )
-    cuts = [0, int(total * train_share), int(total * (train_share + choose_share)), total]
-    used: set[int] = set()
-    parts = []
-    for start, end in pairwise(cuts):
-        kept = [i for i in range(start, end) if used.isdisjoint(positions[i])]
-        for i in kept:
-            used.update(positions[i])
-        parts.append(np.array(kept, dtype=np.int64))
-    if not all(len(part) for part in parts):
-        raise TooFewWindows(f"{total} overlapping windows leave a part of the split empty; give more lines")
-    return Split(*parts)
-
-
-@dataclass(frozen=True)
-class NormalStream:
-    """The windows of normal logs in time order, as a model is fitted on them.
-
-    Attributes:
-        windows: the unique windows (their counts are not looked at).
-        ids: int64 ``[N]``, the unique window of each window of the stream.
-        positions: for each of them, where its lines stand in the stream.
-        source, group: for each, what it was cut from; ``""`` for no key.
-        time_us: for each, microseconds since 1970 of its first dated line, or ``None``.
-        facts: what is known of the record at each position, for the detectors of records; may be empty,
-            then they are left out.
-    """
-
-    windows: WindowSet
-    ids: IntArray
-    positions: Sequence[Sequence[int]]
-    source: Sequence[str] = ()
-    group: Sequence[str] = ()
-    time_us: Sequence[int | None] = ()
-    facts: Mapping[int, RecordFacts] = field(default_factory=dict)
 
 
 def fit_detector(
@@ -316,9 +250,10 @@ class _Fit:
         sources = stream.source or [""] * total
         groups = list(zip(sources, stream.group or [""] * total, strict=True))
         times = stream.time_us or [None] * total
-        kept = part >= 0
+        kept = np.flatnonzero(part >= 0)[-MAX_REFERENCE:]
+        used, unique = np.unique(stream.ids[kept], return_inverse=True)
         return Reference(
-            names=names, windows=stream.windows, unique=stream.ids[kept], part=part[kept],
+            names=names, windows=stream.windows.take(used), unique=unique.astype(np.int64), part=part[kept],
             trimmed=self.trimmed[kept],
             source=_numbered(sources)[kept], group=np.where([bool(g) for _, g in groups], _numbered(groups), -1)[kept],
             time_us=np.array([NO_TIME if time is None else time for time in times], dtype=np.int64)[kept],

@@ -33,13 +33,26 @@ class GraphEmbedding:
     bias: float
 
     def log_odds(self, subject: int, subject_type: int, target: int, target_type: int) -> float:
+        """Log odds of a pair; a node that is ``UNKNOWN`` is judged by the mean vector of its type."""
         one = self.nodes[subject] if subject != UNKNOWN else self.types[subject_type]
         other = self.nodes[target] if target != UNKNOWN else self.types[target_type]
         return self.slope * float(one.astype(np.float64) @ other.astype(np.float64)) + self.bias
 
 
-def embed(pairs: list[tuple[int, int]], types: npt.NDArray[np.int64], type_count: int, seed: int) -> GraphEmbedding | None:
-    """Train the autoencoder on nine pairs of ten and calibrate it on the tenth; ``None`` where it cannot be."""
+def embed(
+    pairs: list[tuple[int, int]], types: npt.NDArray[np.int64], type_count: int, seed: int
+) -> GraphEmbedding | None:
+    """Train the autoencoder on nine pairs of ten and calibrate it on the tenth.
+
+    Args:
+        pairs: different (subject, object), numbers of nodes.
+        types: int64 ``[nodes]``, the type of each node.
+        type_count: how many types there are.
+        seed: of weights, of the split and of random pairs.
+
+    Returns:
+        ``None`` without torch-geometric, with fewer than 100 pairs, or if they follow no pattern.
+    """
     if len(pairs) < _MIN_PAIRS or find_spec("torch_geometric") is None:
         return None
     random = np.random.default_rng(seed)

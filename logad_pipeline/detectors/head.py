@@ -56,7 +56,7 @@ class ScoreHead(Detector):
 
     def probability(self, encoded: EncodedWindows) -> FloatArray:
         """The head's sigmoid, float64 ``[n]`` in [0, 1]."""
-        return np.asarray(1 / (1 + np.exp(-self._logit(encoded))))
+        return np.asarray(np.exp(-np.logaddexp(0.0, -self._logit(encoded))))
 
     def score(self, encoded: EncodedWindows) -> FloatArray:
         """``-log(1 - probability)``, float64 ``[n]``: the probability's order, without its ties near 1."""

@@ -27,10 +27,11 @@ class EmbeddingNetwork:
     def __init__(self, widths: tuple[int, ...], centre: Float32Array, spread: Float32Array, seed: int) -> None:
         import torch
 
-        torch.manual_seed(seed)
         layers: list[torch.nn.Module] = []
-        for wide, narrow in pairwise(widths):
-            layers += [torch.nn.Linear(wide, narrow), torch.nn.ReLU()]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for wide, narrow in pairwise(widths):
+                layers += [torch.nn.Linear(wide, narrow), torch.nn.ReLU()]
         self._network = torch.nn.Sequential(*layers[:-1])
         self._centre = centre
         self._spread = spread

@@ -94,7 +94,10 @@ class EventWindows:
 
 
 class Training:
-    """One short training; the batch of step ``t`` is a function of the seed and ``t`` alone."""
+    """One short training; the batch of step ``t`` is a function of the seed and ``t`` alone.
+
+    ``counts`` says how often each window was seen, ``seen`` in how many windows each event came.
+    """
 
     def __init__(self, spec: NextEventSpec, events: EventWindows, counts: IntArray, seen: FloatArray) -> None:
         self._spec = spec
@@ -151,6 +154,7 @@ class Training:
 
 
 def new_network(spec: NextEventSpec, size: int) -> torch.nn.ModuleDict:
+    """Embedding, GRU and output over ``size`` events, with fresh weights."""
     from torch import nn
 
     return nn.ModuleDict(

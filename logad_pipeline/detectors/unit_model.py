@@ -6,7 +6,7 @@ whole, and their fusion. Which windows a unit holds is ``units``; nothing here r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,12 +152,7 @@ class UnitModel:
 def _split_units(reference: Reference, kind: UnitKind) -> tuple[UnitTable, UnitTable]:
     """The units that lie wholly in the training part, and those wholly in what was held out, odd ones left out."""
     held_out = reference.part >= CHOOSE
-    groups = ["" if group < 0 else int(group) for group in reference.group]
-    times = [None if time == NO_TIME else int(time) for time in reference.time_us]
-    keys = [
-        kind.key(int(source), group, time, row)
-        for row, (source, group, time) in enumerate(zip(reference.source, groups, times, strict=True))
-    ]
+    keys = _keys(reference, kind)
     uncut = np.array(whole(keys, held_out.tolist()))
     every = gather([keys[row] for row in np.flatnonzero(uncut)], reference.unique[uncut], reference.windows)
     odd = odd_ones_out(every.bags)
@@ -170,6 +165,33 @@ def _split_units(reference: Reference, kind: UnitKind) -> tuple[UnitTable, UnitT
         table = gather([keys[row] for row in rows], reference.unique[rows], reference.windows)
         tables.append(UnitTable(table.bags, rows[table.rows], table.offsets))
     return tables[0], tables[1]
+
+
+def _keys(reference: Reference, kind: UnitKind) -> list[Hashable]:
+    """The unit of each window of the reference."""
+    groups = ["" if group < 0 else int(group) for group in reference.group]
+    times = [None if time == NO_TIME else int(time) for time in reference.time_us]
+    return [
+        kind.key(int(source), group, time, row)
+        for row, (source, group, time) in enumerate(zip(reference.source, groups, times, strict=True))
+    ]
+
+
+def rate_for_budget(reference: Reference, kind: UnitKind, alerts_a_day: float) -> float:
+    """The false-alarm rate that spends an alert budget, given how many units a normal day has.
+
+    Raises:
+        ValueError: if the budget is not above 0, or the normal logs carry no times to tell days by.
+    """
+    times = reference.time_us[reference.time_us != NO_TIME]
+    days = (times.max() - times.min()) / 86_400_000_000 if len(times) else 0.0
+    if alerts_a_day <= 0 or not days:
+        raise ValueError(
+            f"an alert budget of {alerts_a_day} a day needs a number above 0 and normal logs with times; "
+            "give a false-alarm rate instead"
+        )
+    units_a_day = len(set(_keys(reference, kind))) / days
+    return float(min(alerts_a_day / units_a_day, 0.5))
 
 
 def _several_windows(table: UnitTable) -> bool:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
-from logad_pipeline.detectors.fitting import NormalStream
+from logad_pipeline.detectors.normal_stream import NormalStream
 from logad_pipeline.logs.facts import RecordFacts
 from logad_pipeline.windows import WindowIndex
 

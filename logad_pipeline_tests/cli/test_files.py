@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from logad_pipeline.cli.main import app
+from logad_pipeline.detectors.calibration import ScoreScale
+from logad_pipeline.detectors.registry import ALL
 from logad_pipeline.logs.simulator import Simulation, simulate
-from logad_pipeline_tests.tiny_model import checkpoint, cycle_lines, tiny_model
+from logad_pipeline.streams import FileScorer
+from logad_pipeline_tests.tiny_model import FOREIGN, WINDOW, checkpoint, cycle_lines, tiny_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYS = {
     "source", "group", "lines", "first_line", "last_line", "score", "risk", "is_anomaly", "detectors",
     "model_version",
 }  # fmt: skip
+UNIT_KEYS = (KEYS - {"lines"}) | {"unit", "windows", "worst"}
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +67,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def of_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A model fitted on a log an hour, without the detectors that take long, and what the command said."""
+    folder = tmp_path_factory.mktemp("hours")
+    logs = [plain(folder / f"{hour:02}.log", 35, hour=hour) for hour in range(20)]
+    done = logad("fit", *logs, "--model", folder / "model", "--max-steps", "20", "--window-size", "5", "--json",
+                 "--base-model", checkpoint(), "--device", "cpu", "--without", "next_event", "--without", "head",
+                 "--without", "autoencoder")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return folder / "model", done
+
+
 def logad(*arguments: object, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
 
@@ -70,13 +87,17 @@ def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def plain(file: Path, lines: int = 40, odd: int | None = None) -> Path:
-    """A log of normal lines, with a foreign one at line ``odd`` (from 1)."""
+def plain(file: Path, lines: int = 40, odd: int | None = None, hour: int = 10) -> Path:
+    """A log of normal lines, a second apart, with a foreign one at line ``odd`` (from 1)."""
     text = cycle_lines(lines)
     if odd is not None:
-        text[odd - 1] = "kernel panic not syncing fatal exception"
-    moments = (f"Mar  2 10:{i // 60:02}:{i % 60:02}" for i in range(lines))
-    file.write_text("".join(f"{at} web1 app[7]: {line}\n" for at, line in zip(moments, text, strict=True)))
+        text[odd - 1] = FOREIGN
+    return written(file, text, hour)
+
+
+def written(file: Path, texts: list[str], hour: int = 10) -> Path:
+    moments = (f"Mar  2 {hour:02}:{i // 60:02}:{i % 60:02}" for i in range(len(texts)))
+    file.write_text("".join(f"{at} web1 app[7]: {line}\n" for at, line in zip(moments, texts, strict=True)))
     return file
 
 
@@ -121,6 +142,18 @@ def test_fit_json_is_the_card(logs: Simulation, tmp_path: Path) -> None:
     assert card["encoder"]["source"] == "random"
     assert card["logs"]["sources"] == [str(source)]
     assert card["version"] == json.loads((tmp_path / "m" / "model.json").read_text())["version"]
+
+
+def test_fit_leaves_out_what_it_is_told_to(of_files: tuple[Path, Result]) -> None:
+    weights = json.loads(of_files[1].stdout)["weights"]
+    assert set(ALL) - set(weights) == {"next_event", "head", "autoencoder"}
+    assert sum(weights.values()) == pytest.approx(1.0)
+
+
+def test_fit_without_a_detector_that_is_none(tmp_path: Path) -> None:
+    done = logad("fit", plain(tmp_path / "a.log", 400), "--model", "m", "--without", "surprize")
+    fails(done, 2, "detector surprize is not known", "worst_line")
+    assert not (tmp_path / "m").exists()
 
 
 def test_detect_json_has_a_row_a_window_and_every_line_is_in_one(fitted: tuple[Path, Result], logs: Simulation) -> None:
@@ -178,6 +211,69 @@ def test_windows_may_be_cut_otherwise_than_at_the_fit(model: Path, tmp_path: Pat
     assert [len(row["lines"]) for row in small] == [4, 4, 4]
     grouped = rows(logad("detect", source, "--model", model, "--json", "--group-by", "program").stdout)
     assert {row["group"] for row in grouped} == {"app"}
+
+
+def test_a_file_is_judged_whole(of_files: tuple[Path, Result], tmp_path: Path) -> None:
+    calm, odd = plain(tmp_path / "calm.log", 35), plain(tmp_path / "odd.log", 35, odd=17)
+    done = logad("detect", calm, odd, "--model", of_files[0], "--unit", "file", "--json")
+    assert done.exit_code == 0, done.output
+    good, bad = rows(done.stdout)
+    for row, source in ((good, calm), (bad, odd)):
+        assert set(row) == UNIT_KEYS
+        assert set(row["worst"]) == KEYS
+        assert (row["unit"], row["source"], row["group"]) == ("file", str(source), "")
+        assert (row["first_line"], row["last_line"], row["windows"]) == (1, 35, 7)
+        assert 0 <= row["score"] < 1
+        assert all(0 <= value < 1 for value in row["detectors"].values())
+    assert bad["score"] > good["score"]
+    assert bad["worst"]["first_line"] <= 17 <= bad["worst"]["last_line"]
+    assert "2 units (file) of 70 lines" in done.stderr
+
+
+def test_five_minutes_are_judged_together(of_files: tuple[Path, Result], tmp_path: Path) -> None:
+    done = logad("detect", plain(tmp_path / "a.log", 700), "--model", of_files[0], "--unit", "5min", "--json")
+    assert done.exit_code == 0, done.output
+    found = rows(done.stdout)
+    assert all(set(row) == UNIT_KEYS and row["unit"] == "5min" for row in found)
+    assert [(row["first_line"], row["last_line"]) for row in found] == [(1, 300), (301, 600), (601, 700)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [
+        ("fortnight", ["'fortnight' is not known", "5min"]),
+        ("0min", ["'0min' is not known"]),
+        ("group", ["--group-by"]),
+    ],
+)
+def test_a_unit_that_cannot_be_judged_is_a_usage_error(
+    of_files: tuple[Path, Result], tmp_path: Path, unit: str, words: list[str]
+) -> None:
+    fails(logad("detect", plain(tmp_path / "a.log"), "--model", of_files[0], "--unit", unit), 2, *words)
+
+
+def test_units_that_the_model_has_too_few_of_are_a_usage_error(model: Path, tmp_path: Path) -> None:
+    done = logad("detect", plain(tmp_path / "a.log"), "--model", model, "--unit", "file")
+    fails(done, 2, "whole units of 'file'", "fit on more logs, or ask for smaller units")
+
+
+def test_the_threshold_follows_alarms_close_to_it_unless_told_not_to(tmp_path: Path) -> None:
+    odd = [*cycle_lines(4), FOREIGN]
+    assert len(odd) == WINDOW.size
+    ((_, log10_p),) = FileScorer(tiny_model()).log10_p(str(written(tmp_path / "one.log", odd)))
+    # Promise a rate at which this window is just an alarm.
+    rate = 1.5 * 10 ** float(tiny_model().judge(log10_p).log10_p[0])
+    replace(tiny_model(), scale=ScoreScale(rate)).save(tmp_path / "m")
+    source = written(tmp_path / "many.log", odd * 8)
+
+    def scores(*options: str) -> list[float]:
+        return [row["score"] for row in rows(logad("detect", source, "--model", "m", "--json", *options).stdout)]
+
+    fixed, adapted = scores("--no-adapt"), scores()
+    assert len(fixed) == 8
+    assert len(set(fixed)) == 1 and fixed[0] >= 0.5
+    assert adapted[0] == fixed[0]
+    assert adapted[-1] < 0.5
 
 
 def test_fail_on_anomaly_is_for_scripts(model: Path, tmp_path: Path) -> None:

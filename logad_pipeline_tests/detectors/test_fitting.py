@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from logad_pipeline.detectors.calibration import ScoreScale
 from logad_pipeline.detectors.ensemble import AnomalyDetector
-from logad_pipeline.detectors.fitting import MIN_WINDOWS, NormalStream, TooFewWindows, fit_detector, split_in_time
+from logad_pipeline.detectors.fitting import fit_detector
+from logad_pipeline.detectors.normal_stream import MIN_WINDOWS, NormalStream, TooFewWindows, split_in_time
 from logad_pipeline.windows import WindowSpec
 from logad_pipeline_tests.tiny_model import (
     CYCLE,

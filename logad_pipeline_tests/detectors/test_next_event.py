@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from logad_pipeline.detectors.base import EncodedWindows
-from logad_pipeline.detectors.next_event import NextEvent, NextEventSpec
+from logad_pipeline.detectors.next_event import NextEvent
+from logad_pipeline.detectors.next_event_training import NextEventSpec
 from logad_pipeline.windows import WindowIndex
 
 CYCLE = ["open", "read", "write", "sync", "close"]

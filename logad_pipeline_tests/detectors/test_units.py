@@ -7,7 +7,7 @@ import pytest
 
 from logad_pipeline.detectors.calibration import ScoreScale
 from logad_pipeline.detectors.reference import CALIBRATE, CHOOSE, TRAIN, Reference
-from logad_pipeline.detectors.unit_model import TooFewUnits, UnitModel, _both_ways
+from logad_pipeline.detectors.unit_model import TooFewUnits, UnitModel, _both_ways, rate_for_budget
 from logad_pipeline.detectors.units import UnitKind, gather, whole
 from logad_pipeline_tests.tiny_model import windows_of
 
@@ -96,6 +96,15 @@ def test_a_dozen_units_still_give_scores_and_three_too_few_say_so() -> None:
     assert np.median(odd) > np.median(normal)
     with pytest.raises(TooFewUnits, match="fit on more logs, or ask for smaller units"):
         judged(4, 0)
+
+
+def test_a_budget_of_alerts_is_a_rate() -> None:
+    one = reference(40, np.random.default_rng(1))  # a window a second: 480 seconds
+    units_a_day = 40 / (479 / 86_400)
+    assert rate_for_budget(one, UnitKind("file"), 10) == pytest.approx(10 / units_a_day)
+    assert rate_for_budget(one, UnitKind("file"), 1e9) == 0.5
+    with pytest.raises(ValueError, match="give a false-alarm rate instead"):
+        rate_for_budget(one, UnitKind("file"), 0)
 
 
 def test_a_reference_is_written_and_read(tmp_path) -> None:

@@ -10,6 +10,7 @@ import lzma
 from pathlib import Path
 
 from logad_pipeline.evaluation.benchmark_set import BenchmarkPart, source_lines
+from logad_pipeline_tests.tiny_model import FOREIGN, cycle_lines
 
 HOSTS = ("10.0.0.1", "10.0.0.2")
 NORMAL, INJECTED = "11111111-2222-3333-4444-555555555555", "99999999-8888-7777-6666-555555555555"
@@ -120,3 +121,31 @@ def write_hadoop(folder: Path) -> None:
         f"### WordCount\nNormal:\n{ids[1]}{ids[2]}\nMachine down:\n{ids[0]}\n"
         f"### PageRank\nNormal:\n{ids[3]}\nDisk full:\n{ids[4]}"
     )
+
+
+def write_cycle_log(folder: Path, *, lines: int = 1000) -> None:
+    """auth.log of lines in strict order; in the later half every 50th is a foreign one, and labelled."""
+    folder.mkdir(parents=True)
+    odd = range(lines // 2, lines, 50)
+    texts = [FOREIGN if n in odd else text for n, text in enumerate(cycle_lines(lines))]
+    moments = (f"Mar 27 {13 + n // 3600}:{n // 60 % 60:02}:{n % 60:02}" for n in range(lines))
+    log = "".join(f"{at} web1 sshd[{n}]: {text}\n" for n, (at, text) in enumerate(zip(moments, texts, strict=True)))
+    rows = "line_no,ts,label\n" + "".join(f"{n + 1},,{int(n in odd)}\n" for n in range(lines))
+    (folder / "auth.log.xz").write_bytes(lzma.compress(log.encode()))
+    (folder / "labels_rule_based.csv.gz").write_bytes(gzip.compress(rows.encode()))
+
+
+def write_cycle_blocks(folder: Path, *, blocks: int = 100) -> None:
+    """HDFS of blocks of seven lines in strict order, one by one; in the later half every fifth has a fatal line."""
+    folder.mkdir(parents=True)
+    odd = range(blocks // 2, blocks, 5)
+    log = []
+    for block in range(blocks):
+        for n, text in enumerate(cycle_lines(7, start=block)):
+            second = 7 * block + n
+            level, said = ("FATAL", FOREIGN) if block in odd and n == 3 else ("INFO", text)
+            at = f"081109 {10 + second // 3600}{second // 60 % 60:02}{second % 60:02}"
+            log.append(f"{at} 147 {level} dfs.DataNode: {said} blk_{block}\n")
+    rows = "".join(f"blk_{block},{'Anomaly' if block in odd else 'Normal'}\n" for block in range(blocks))
+    (folder / "hdfs.log.xz").write_bytes(lzma.compress("".join(log).encode()))
+    (folder / "anomaly_label.csv.gz").write_bytes(gzip.compress(f"BlockId,Label\n{rows}".encode()))
