@@ -229,6 +229,10 @@ class WindowSet:
         """One window as the specification writes it: ``log0 [SEP] log1 [SEP] …``."""
         return SEPARATOR.join(self.texts[i] for i in self.lines(index))
 
+    def kinds(self) -> list[bytes]:
+        """What windows of the same set of lines have in common, one value a window."""
+        return [np.unique(self.lines(index)).tobytes() for index in range(len(self))]
+
     def take(self, indices: npt.ArrayLike, counts: IntArray | None = None) -> WindowSet:
         """The windows at ``indices``, over the same texts; ``counts`` replaces theirs."""
         chosen = np.asarray(indices, dtype=np.int64)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -122,18 +122,24 @@ class AnomalyDetector:
         """A record detector's ``log10`` p-values of windows, from the largest score of the records of each."""
         return self.calibrations[name].log10_p_value(worst)
 
-    def judge(self, log10_p: Mapping[str, FloatArray], threshold: AdaptiveThreshold | None = None) -> Judged:
+    def judge(
+        self,
+        log10_p: Mapping[str, FloatArray],
+        threshold: AdaptiveThreshold | None = None,
+        kinds: Sequence[Hashable] | None = None,
+    ) -> Judged:
         """Fuse the detectors' p-values: those of windows, with or without those of records.
 
         Args:
             log10_p: by detector, float64 ``[n]`` each.
             threshold: one that adapts over these windows, which are in time order; ``None`` for a fixed one.
+            kinds: what windows have in common (``WindowSet.kinds``), for a threshold that adapts.
         """
         whole = all(name in log10_p for name in self.record_detectors)
         fusion = self.fusion if whole else self.fusion.without(*self.record_detectors)
         fused = self.calibrations[FUSION if whole else TEXT_FUSION].log10_p_value(fusion(log10_p))
         channels = {name: self.scale.score(log10_p[name]) for name in fusion.names}
-        return Judged(self.scale.score(threshold.adapted(fused) if threshold else fused), fused, channels)
+        return Judged(self.scale.score(threshold.adapted(fused, kinds) if threshold else fused), fused, channels)
 
     def without(self, *names: str) -> AnomalyDetector:
         """The same model with some detectors left out of the fusion, calibrated anew on what was held out.

@@ -133,7 +133,7 @@ class UnitModel:
         rows = {name: values[table.rows] for name, values in log10_p.items() if name in self._risen}
         values = self._log10_p(table, rows)
         fused = self._fused.log10_p_value(self.fusion(values))
-        adapted = threshold.adapted(fused) if threshold else fused
+        adapted = threshold.adapted(fused, table.bags.kinds()) if threshold else fused
         return Judged(self._scale.score(adapted), fused, {n: self._scale.score(v) for n, v in values.items()})
 
     def _log10_p(self, table: UnitTable, rows: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

@@ -43,6 +43,7 @@ class SeedRun:
         seed: of weights, sampling and pseudo-anomalies.
         scores: by row of the table, float64 ``[units]`` in [0, 1].
         log10_p: float64 ``[units]``, the fusion's p-values, part after part, in time order within one.
+        kinds: what units have in common, one value a unit.
         truth: bool ``[units]``.
         parts: number of the part of each unit, int64 ``[units]``.
         fit_seconds, score_seconds: wall time, all parts together.
@@ -53,6 +54,7 @@ class SeedRun:
     seed: int
     scores: dict[str, FloatArray]
     log10_p: FloatArray
+    kinds: list[bytes]
     truth: BoolArray
     parts: np.ndarray[Any, np.dtype[np.int64]]
     fit_seconds: float
@@ -129,6 +131,7 @@ def run_seed(benchmark: BenchmarkSet, spec: FitSpec, say: Say = lambda text: Non
         spec.training.seed,
         {name: np.concatenate([one.scores[name] for one in judged]) for name in rows},
         np.concatenate([one.log10_p for one in judged]),
+        [kind for one in judged for kind in one.kinds],
         np.concatenate([one.truth for one in judged]),
         np.repeat(np.arange(len(judged)), [len(one.truth) for one in judged]),
         fit_seconds, score_seconds, [dict(one.weights) for one in judged], cards,
@@ -144,7 +147,8 @@ def adaptive_scores(run: SeedRun, rate: float) -> FloatArray:
     scores = np.empty(len(run.log10_p))
     for part in np.unique(run.parts):
         rows = np.flatnonzero(run.parts == part)
-        scores[rows] = ScoreScale(rate).score(AdaptiveThreshold(rate).adapted(run.log10_p[rows]))
+        kinds = [run.kinds[row] for row in rows]
+        scores[rows] = ScoreScale(rate).score(AdaptiveThreshold(rate).adapted(run.log10_p[rows], kinds))
     return scores
 
 

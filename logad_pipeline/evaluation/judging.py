@@ -37,12 +37,14 @@ class JudgedUnits:
     Attributes:
         scores: by row of the table (``fusion``, ``alone: …``, ``without …``), float64 ``[n]`` in [0, 1).
         log10_p: float64 ``[n]``, the fusion's p-values.
+        kinds: what units have in common, for a threshold that adapts.
         truth: bool ``[n]``, true for anomalous.
         weights: of the fusion, by detector.
     """
 
     scores: Mapping[str, FloatArray]
     log10_p: FloatArray
+    kinds: list[bytes]
     truth: BoolArray
     weights: Mapping[str, float]
 
@@ -90,7 +92,7 @@ def judge_part(benchmark: BenchmarkSet, part: BenchmarkPart, model: AnomalyDetec
             fused, log10_p_fused = weights, result.log10_p[judged]
             scores |= {ALONE + name: channel[judged] for name, channel in result.detectors.items()}
     assert fused is not None and log10_p_fused is not None
-    return JudgedUnits(scores, log10_p_fused, truth, fused)
+    return JudgedUnits(scores, log10_p_fused, table.bags.take(judged).kinds(), truth, fused)
 
 
 

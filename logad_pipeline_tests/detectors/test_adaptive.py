@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,11 @@ from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 
 
 def alarms(threshold: AdaptiveThreshold, log10_p: np.ndarray) -> np.ndarray:
-    return log10_p <= np.log10(threshold.run(log10_p))
+    return threshold.adapted(log10_p) <= math.log10(threshold.rate)
+
+
+def rates(threshold: AdaptiveThreshold, log10_p: np.ndarray) -> np.ndarray:
+    return np.array([threshold.update(float(value))[1] for value in log10_p])
 
 
 def test_without_drift_no_more_than_promised_is_spent() -> None:
@@ -28,28 +34,48 @@ def test_a_kind_of_window_that_comes_by_the_hundred_is_soon_no_alarm() -> None:
     assert alarms(AdaptiveThreshold(0.01), log10_p).mean() < 0.01
 
 
+def test_a_kind_that_has_become_frequent_is_not_rare() -> None:
+    rng = np.random.default_rng(3)
+    log10_p, kinds = np.full(5000, -0.3), ["usual"] * 5000
+    for row in np.flatnonzero(rng.random(5000) < 0.25):
+        log10_p[row], kinds[row] = -2.8, "new normal"
+    for row in np.flatnonzero(rng.random(5000) < 0.01):
+        log10_p[row], kinds[row] = -2.8, "incident"
+    found = AdaptiveThreshold(0.01).adapted(log10_p, kinds) <= -2
+    normal = np.array([kind == "new normal" for kind in kinds])
+    incident = np.array([kind == "incident" for kind in kinds])
+    assert found[normal].mean() < 0.03
+    assert found[incident].mean() > 0.95
+
+
+def test_a_flood_of_what_is_far_from_normal_goes_on_raising_alarms() -> None:
+    log10_p = np.where(np.arange(2000) % 3 == 0, -4.0, -0.3)
+    kinds = ["flood" if value < -1 else "usual" for value in log10_p]
+    assert (AdaptiveThreshold(0.01).adapted(log10_p, kinds) <= -2)[log10_p < -1].all()
+
+
 def test_clear_anomalies_move_nothing() -> None:
     threshold = AdaptiveThreshold(0.01)
-    threshold.run(np.full(100, -6.0))
+    rates(threshold, np.full(100, -6.0))
     assert threshold.in_force == 0.01
 
 
 def test_a_step_of_zero_is_a_fixed_threshold() -> None:
-    assert (AdaptiveThreshold(0.05, step=0.0).run(np.linspace(-3, 0, 50)) == 0.05).all()
+    assert (rates(AdaptiveThreshold(0.05, step=0.0), np.linspace(-3, 0, 50)) == 0.05).all()
 
 
 def test_the_rate_in_force_is_what_was_known_before() -> None:
     threshold = AdaptiveThreshold(0.01)
-    first, second = threshold.run(np.array([-2.2, -0.1]))
+    first, second = rates(threshold, np.array([-2.2, -0.1]))
     assert first == 0.01
     assert second < first
 
 
 def test_the_rate_stays_within_bounds() -> None:
     threshold = AdaptiveThreshold(0.1, step=5.0)
-    threshold.run(np.full(200, -1.2))
+    rates(threshold, np.full(200, -1.2))
     assert 0.03 < threshold.in_force < 0.1
-    threshold.run(np.zeros(200))
+    rates(threshold, np.zeros(200))
     assert threshold.in_force == pytest.approx(0.1)
 
 
