@@ -39,7 +39,7 @@ def test_a_kind_that_has_become_frequent_is_not_rare() -> None:
     log10_p, kinds = np.full(5000, -0.3), ["usual"] * 5000
     for row in np.flatnonzero(rng.random(5000) < 0.25):
         log10_p[row], kinds[row] = -2.8, "new normal"
-    for row in np.flatnonzero(rng.random(5000) < 0.01):
+    for row in np.flatnonzero(rng.random(5000) < 0.003):
         log10_p[row], kinds[row] = -2.8, "incident"
     found = AdaptiveThreshold(0.01).adapted(log10_p, kinds) <= -2
     normal = np.array([kind == "new normal" for kind in kinds])
