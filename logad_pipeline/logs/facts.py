@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from logad_pipeline.logs.log_tokenizer import _CHUNK, _DATE, _NOT_A_NAME, _STATUS, MAX_MESSAGE_CHARS
+from logad_pipeline.logs.log_tokenizer import CHUNK, DATE, MAX_MESSAGE_CHARS, NOT_A_NAME, STATUS
 from logad_pipeline.logs.records import Record
 
 Edge = tuple[str, str, str]
@@ -44,7 +44,7 @@ _USERS: Final = re.compile(
     r" for (?:(?:invalid|illegal) user )?(?P<to_login>\S+?)(?= from\b)"
     rf"|\b(?:(?:eff_)?user(?:name)?|acct|login|account|owner)=[\"']?(?P<to_field>{_NAME})"
     r"|\bnew (?:user|group): name=(?P<to_new>[^\s,]+)"
-    rf"|\busers?(?:\s*:\s*|\s+)[\"'<(]?{_NOT_A_NAME}(?P<to_word>[A-Za-z0-9_.$][\w.$@\\-]*)"
+    rf"|\busers?(?:\s*:\s*|\s+)[\"'<(]?{NOT_A_NAME}(?P<to_word>[A-Za-z0-9_.$][\w.$@\\-]*)"
     r"|\b(?:add|delete|removed?|added) '(?P<to_group>[\w.$-]+)' (?:to|from)\b"
     r"|\b(?:(?:password|shadow entry) changed for|expiry information for) (?P<to_account>[\w.$-]+)",
     re.I,
@@ -195,9 +195,9 @@ def _processes(message: str) -> list[str]:
 def _things(message: str) -> tuple[list[str], tuple[float, ...]]:
     """Addresses, hosts, files and numbers of a message, in order of appearance."""
     if any(month in message for month in _MONTHS) or _NUMERIC_DATE.search(message):
-        message = _DATE.sub(" ", message)
+        message = DATE.sub(" ", message)
     if "HTTP" in message or "tatus" in message:
-        message = _STATUS.sub(" ", message)
+        message = STATUS.sub(" ", message)
     nodes: list[str] = []
     numbers: list[float] = []
     bare = False
@@ -238,7 +238,7 @@ def _chunk(chunk: str) -> tuple[tuple[str, ...], tuple[float, ...], bool]:
     numbers: list[float] = []
     bare = False
     end = 0
-    for match in _CHUNK.finditer(chunk):
+    for match in CHUNK.finditer(chunk):
         if match.start() < end:
             continue
         kind, word = match.lastgroup or "", match.group()

@@ -35,7 +35,7 @@ _LEADING_LEVEL = re.compile(
     r"^\s*(?:[\[<(](?P<a>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL|ALERT|EMERG"
     r"|SEVERE)[\]>)]\s*[:|-]?|(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\s*[:|-])\s*"
 )
-_DATE = re.compile(
+DATE = re.compile(
     rf"(?<![\w/\\])(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:"
     rf"{_MONTH}\s+\d{{1,2}},?(?:\s+\d{{4}})?\s+{_CLOCK}{_ZONE}(?:\s+(?:[A-Z]{{3,4}}\s+)?\d{{4}}\b)?"
     rf"|\d{{1,2}}[ /-]{_MONTH}[ /-]\d{{2,4}}(?:[ :T]{_CLOCK}{_ZONE})?"
@@ -46,7 +46,7 @@ _DATE = re.compile(
 )
 
 # Where the name of a user is known from the words around it. Each pattern keeps the words and drops the name.
-_NOT_A_NAME = (
+NOT_A_NAME = (
     r"(?!(?:unknown|not|is|has|was|does|name|names|limit|logged|account|id|ids|space|agent|session|sessions"
     r"|process|processes|data|mode|from|by|on|in|to|and|or|with|for|request|requests|authentication|manager"
     r"|identity|slice|runtime)\b)"
@@ -54,7 +54,7 @@ _NOT_A_NAME = (
 _USER_RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b((?:password|publickey|keyboard-interactive/pam|none|hostbased|gssapi\S*) for "
                 r"(?:(?:invalid|illegal) user )?)\S*?(?= from\b)", re.I), r"\1 user"),
-    (re.compile(rf"\b(users?)(?:\s*[=:]\s*|\s+)[\"'<(]?{_NOT_A_NAME}[A-Za-z0-9_.$][\w.$@\\-]*[\"'>)]?", re.I),
+    (re.compile(rf"\b(users?)(?:\s*[=:]\s*|\s+)[\"'<(]?{NOT_A_NAME}[A-Za-z0-9_.$][\w.$@\\-]*[\"'>)]?", re.I),
      r"user "),
     (re.compile(r"\b((?:r|eff_)?user(?:name)?|logname|acct|auid|login|account|owner)=[\"']?[\w.$@\\-]+[\"']?", re.I),
      r"\1 user"),
@@ -77,7 +77,7 @@ _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F
 _IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 
 # One alternation over a chunk (a run of non-blank characters): the name of the group is the typed word.
-_CHUNK = re.compile(
+CHUNK = re.compile(
     rf"(?P<http>\bHTTP/\d(?:\.\d)?\b)"
     rf"|(?P<url>\b[A-Za-z][A-Za-z0-9+.-]{{1,15}}://[^\s\"'<>\])]+)"
     rf"|(?P<email>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)"
@@ -103,7 +103,7 @@ _CHUNK = re.compile(
     rf"|(?P<version>(?<![\w.])v?\d+\.\d+\.\d+[\w.~+-]*|(?<![\w.])v\d+(?:\.\d+)+)"
     rf"|(?P<num>(?<![A-Za-z0-9_.-])[+-]?\d+(?:[.,:/x*-]\d+)*[%]?(?![A-Za-z0-9_]))"
 )
-_STATUS = re.compile(r"\b(HTTP(?:/\d(?:\.\d)?)?\"?\s|status(?:[ _]code)?[:= ])\s*([1-5]\d\d)\b", re.I)
+STATUS = re.compile(r"\b(HTTP(?:/\d(?:\.\d)?)?\"?\s|status(?:[ _]code)?[:= ])\s*([1-5]\d\d)\b", re.I)
 _DIGITS_IN_WORD = re.compile(r"(?<![0-9])(?:(?<=[-_#.])\d+|\d{2,})(?![0-9])")
 _KEEP_DIGITS = re.compile(
     r"^(?:x86_64|i[3-6]86|amd64|arm64|utf-?(?:8|16|32)|iso-?8859\S*|sha-?(?:1|224|256|384|512)\S*|md5|ipv[46]|ssh-?[12]"
@@ -138,7 +138,7 @@ def _mask_digits(word: str) -> str:
 
 def _mask_chunk(chunk: str) -> str:
     """Typed words for one run of non-blank characters; plain words come back lower-cased."""
-    text = _CHUNK.sub(_typed, chunk) if not chunk.isalpha() else chunk
+    text = CHUNK.sub(_typed, chunk) if not chunk.isalpha() else chunk
     words = _NOT_TEXT.sub(" ", text).lower().split()
     out = []
     for word in words:
@@ -180,9 +180,9 @@ class LogTokenizer:
         text = message[:MAX_MESSAGE_CHARS]
         text = _LEADING_LEVEL.sub("", text, count=1)
         if any(c.isdigit() for c in text):
-            text = _DATE.sub(" date ", text)
+            text = DATE.sub(" date ", text)
             # An HTTP status is a word of a small vocabulary, and the one that matters: keep it from 'num'.
-            text = _STATUS.sub(r"status\2", text)
+            text = STATUS.sub(r"status\2", text)
         if _USER_HINT.search(text):
             for pattern, replacement in _USER_RULES:
                 text = pattern.sub(replacement, text)
