@@ -55,7 +55,7 @@ def test_an_older_vocab_file_gives_the_same_tokens_as_tokenizer_json(tmp_path: P
     # A vocabulary alone does not say where words end: an older reader splits at punctuation as well.
     plain = [text for text in LINES if text.replace(" ", "").isalnum()]
     assert plain
-    for text in (*plain, "User LOGGED in twice status200 [sep] zyx"):
+    for text in (*plain, "User LOGGED in twice status200 sep zyx"):
         readers = (trained, read_wordpiece(old), read_wordpiece(new))
         one, *others = (reader.encode(text, add_special_tokens=False).ids for reader in readers)
         assert others == [one, one]

@@ -187,7 +187,8 @@ def seed_run(log10_p: list[float], parts: list[int] | None = None) -> SeedRun:
     values = np.array(log10_p)
     truth = np.zeros(len(values), dtype=np.bool_)
     numbers = np.array(parts or [0] * len(values), dtype=np.int64)
-    return SeedRun(0, {}, values, truth, numbers, 0.0, 0.0, [], [])
+    kinds = [str(i).encode() for i in range(len(values))]
+    return SeedRun(0, {}, values, kinds, truth, numbers, 0.0, 0.0, [], [])
 
 
 def fixed_scores(run: SeedRun, rate: float) -> np.ndarray:
