@@ -81,13 +81,6 @@ class UnitTable:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def take(self, units: IntArray) -> UnitTable:
-        """The units at these numbers; their windows keep their numbers in the stream."""
-        lengths = np.diff(self.offsets)[units]
-        rows = [self.rows[self.offsets[unit] : self.offsets[unit + 1]] for unit in units]
-        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        return UnitTable(self.bags.take(units), np.concatenate([np.zeros(0, dtype=np.int64), *rows]), offsets)
-
 
 def gather(keys: Iterable[Hashable], unique: IntArray, windows: WindowSet) -> UnitTable:
     """Gather the windows of a stream into units, in the order in which units begin.

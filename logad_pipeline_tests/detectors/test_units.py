@@ -39,7 +39,6 @@ def test_a_unit_holds_the_lines_of_its_windows() -> None:
     assert table.rows.tolist() == [0, 2, 1]
     assert [NORMAL.texts[i] for i in table.bags.lines(0)] == ["open", "read", "read", "close"]
     assert [NORMAL.texts[i] for i in table.bags.lines(1)] == ["open", "close"]
-    assert table.take(np.array([1])).rows.tolist() == [1]
 
 
 def test_a_unit_that_the_split_cuts_is_left_out() -> None:
