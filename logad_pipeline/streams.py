@@ -274,7 +274,7 @@ class FileScorer:
         """Score with ``model``; with ``adaptive`` the threshold follows drift from one window to the next,
         so that a window's score depends on those before it."""
         self.model = model
-        self._threshold = AdaptiveThreshold(model.scale.false_alarm_rate, step=0.3 if adaptive else 0.0)
+        self._threshold = AdaptiveThreshold(model.scale.false_alarm_rate) if adaptive else None
         self.reader = WindowReader(window_spec or model.window_spec, read, facts=bool(model.record_detectors))
         self._unique = np.zeros((0, len(model.detectors)))
         self._kinds: list[bytes] = []
@@ -288,7 +288,7 @@ class FileScorer:
         """Yield a verdict for each window of ``source`` (or of ``stream``, under that name), in the order in
         which windows are complete."""
         for windows, log10_p in self.log10_p(source, stream):
-            kinds = [self._kinds[window.unique] for window in windows]
+            kinds = [self._kinds[window.unique] for window in windows] if self._threshold else None
             judged = self.model.judge(log10_p, self._threshold, kinds)
             for row, window in enumerate(windows):
                 yield self.verdict(window, judged, row)
@@ -317,7 +317,8 @@ class FileScorer:
         if len(new):
             values = self.model.score(new).detector_log10_p
             self._unique = np.concatenate([self._unique, np.stack(list(values.values()), axis=1)])
-            self._kinds += new.kinds()
+            if self._threshold:
+                self._kinds += new.kinds()
         rows = self._unique[[window.unique for window in windows]]
         log10_p = {name: rows[:, column] for column, name in enumerate(self.model.detectors)}
         return log10_p | self._of_records(windows)

@@ -85,7 +85,7 @@ class UnitScorer:
         self.kind = kind
         self.model = model
         self.files = FileScorer(model, spec, read)
-        self._threshold = AdaptiveThreshold(model.scale.false_alarm_rate, step=0.3 if adaptive else 0.0)
+        self._threshold = AdaptiveThreshold(model.scale.false_alarm_rate) if adaptive else None
         self.unit_model = UnitModel.fit(model.reference, list(model.names), kind, model.scale)
 
     @property
