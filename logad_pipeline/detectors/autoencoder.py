@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
-from logad_pipeline.detectors.networks import EmbeddingNetwork
+from logad_pipeline.detectors.base import EncodedWindows, FloatArray
+from logad_pipeline.detectors.networks import EmbeddingNetwork, NetworkDetector
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _STEPS: Final = 600
 
 
-class Autoencoder(Detector):
+class Autoencoder(NetworkDetector):
     """Reconstruction error of the mean embedding through a bottleneck of sixteen (Hinton and
     Salakhutdinov, 2006), trained on normal windows.
 
@@ -27,15 +26,6 @@ class Autoencoder(Detector):
     """
 
     name: ClassVar[str] = "autoencoder"
-
-    def __init__(self, network: EmbeddingNetwork | None = None, seed: int = 0) -> None:
-        self._network = network
-        self._seed = seed
-
-    @classmethod
-    def create(cls, seed: int) -> Self:
-        """A new detector of this seed."""
-        return cls(seed=seed)
 
     def fit(self, encoded: EncodedWindows, corrupted: EncodedWindows | None = None) -> None:
         """Learn to rebuild normal embeddings."""
@@ -51,17 +41,6 @@ class Autoencoder(Detector):
             raise RuntimeError("Autoencoder.score was called before fit")
         error = (self._network(encoded.mean) - self._network.scaled(encoded.mean)).astype(np.float64)
         return np.asarray(np.sqrt((error**2).mean(axis=1)))
-
-    def save(self, directory: Path) -> None:
-        """Write ``autoencoder.safetensors``."""
-        if self._network is None:
-            raise RuntimeError("Autoencoder.save was called before fit")
-        self._network.save(directory / "autoencoder.safetensors")
-
-    @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        return cls(EmbeddingNetwork.load(directory / "autoencoder.safetensors"))
 
 
 def _loss(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

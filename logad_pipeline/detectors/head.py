@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
-from logad_pipeline.detectors.networks import EmbeddingNetwork
+from logad_pipeline.detectors.base import EncodedWindows, FloatArray
+from logad_pipeline.detectors.networks import EmbeddingNetwork, NetworkDetector
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _STEPS: Final = 400
 
 
-class ScoreHead(Detector):
+class ScoreHead(NetworkDetector):
     """[CLS] -> Linear(256, 64) -> ReLU -> Linear(64, 1) -> sigmoid, after the specification.
 
     It has no labels: it is trained to tell normal windows from pseudo-anomalies made of them (lines
@@ -29,15 +28,6 @@ class ScoreHead(Detector):
     """
 
     name: ClassVar[str] = "head"
-
-    def __init__(self, network: EmbeddingNetwork | None = None, seed: int = 0) -> None:
-        self._network = network
-        self._seed = seed
-
-    @classmethod
-    def create(cls, seed: int) -> Self:
-        """A new detector of this seed."""
-        return cls(seed=seed)
 
     def fit(self, encoded: EncodedWindows, corrupted: EncodedWindows | None = None) -> None:
         """Learn the contrast; both classes weigh the same.
@@ -66,17 +56,6 @@ class ScoreHead(Detector):
         if self._network is None:
             raise RuntimeError("ScoreHead.score was called before fit")
         return self._network(encoded.cls)[:, 0].astype(np.float64)
-
-    def save(self, directory: Path) -> None:
-        """Write ``head.safetensors``."""
-        if self._network is None:
-            raise RuntimeError("ScoreHead.save was called before fit")
-        self._network.save(directory / "head.safetensors")
-
-    @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        return cls(EmbeddingNetwork.load(directory / "head.safetensors"))
 
 
 def _loss(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

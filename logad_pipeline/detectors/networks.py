@@ -1,6 +1,6 @@
 """Small networks over embeddings: how they are trained, kept and read.
 
-Belongs here: the loop and the file that the score head and the autoencoder share.
+Belongs here: the loop and the file that the score head and the autoencoder share, and what makes detectors of them.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from logad_pipeline.detectors.base import Float32Array, FloatArray
+from logad_pipeline.detectors.base import Detector, Float32Array, FloatArray
 
 if TYPE_CHECKING:
     import torch
@@ -91,3 +91,27 @@ class EmbeddingNetwork:
         made = cls(widths, tensors.pop("centre").numpy(), tensors.pop("spread").numpy(), 0)
         made._network.load_state_dict(tensors)
         return made
+
+
+class NetworkDetector(Detector):
+    """A detector that is one network over embeddings: how it is made, written and read."""
+
+    def __init__(self, network: EmbeddingNetwork | None = None, seed: int = 0) -> None:
+        self._network = network
+        self._seed = seed
+
+    @classmethod
+    def create(cls, seed: int) -> Self:
+        """A new detector of this seed."""
+        return cls(seed=seed)
+
+    def save(self, directory: Path) -> None:
+        """Write a safetensors file by the detector's name."""
+        if self._network is None:
+            raise RuntimeError(f"{type(self).__name__}.save was called before fit")
+        self._network.save(directory / f"{self.name}.safetensors")
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what :meth:`save` wrote."""
+        return cls(EmbeddingNetwork.load(directory / f"{cls.name}.safetensors"))
