@@ -49,7 +49,7 @@ class ModelSettings(BaseModel):
     max_steps: int = Field(150, ge=1)
     max_minutes: float | None = None
     batch_size: int = Field(16, ge=1)
-    batch_tokens: int = Field(2048, ge=1)
+    batch_tokens: int = Field(1024, ge=1)
     learning_rate: float = Field(8e-4, gt=0)
     false_alarm_rate: float = Field(0.01, gt=0, lt=1)
     risk_bands: dict[str, float] = Field(default_factory=lambda: {"low": 0.0, "medium": 0.5, "high": 0.85})

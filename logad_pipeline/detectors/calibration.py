@@ -21,6 +21,8 @@ HIGH_RISK: Final = 0.85
 _KNOTS: Final = 1024
 _TAIL_SHARE: Final = 0.05
 _TAIL_MIN: Final = 20
+_BEYOND: Final = 1.0
+"""Decades beyond the rarest that was held out, within which the tail is trusted."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class TailCalibration:
     a generalised Pareto tail (Pickands, 1975) is fitted by probability-weighted moments (Hosking and
     Wallis, 1987), with a shape in (0, 0.5]: the tail never ends, so stranger stays stranger however far out.
     Where both speak the larger p-value counts: a tail smooths over a kind of window that one in fifty was.
+    Ten times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
+    there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others.
 
     When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
     normal behaviour drifts the p-values are those of the old behaviour.
@@ -90,6 +94,8 @@ class TailCalibration:
         beyond = np.maximum(scores - knots[start], 0.0) / self.tail_scale
         drop = np.log1p(shape * beyond) / shape if shape > 1e-6 else beyond
         tail = log_p[start] - drop / math.log(10)
+        shown = -math.log10(self.windows + 1) - _BEYOND
+        tail = np.where(tail < shown, shown - np.log10(1 + np.maximum(shown - tail, 0.0)), tail)
         return np.asarray(np.where(scores > knots[start], np.maximum(tail, inside), inside))
 
     def to_dict(self) -> dict[str, Any]:

@@ -35,13 +35,13 @@ from logad_pipeline.windows import IntArray, WindowSet, WindowSpec
 
 log = logging.getLogger(__name__)
 
-MAX_LEARNED: Final = 1500
+MAX_LEARNED: Final = 1000
 """Unique training windows that the detectors over embeddings learn from."""
 MAX_REFERENCE: Final = 200_000
 """Windows of the stream, the latest, that are kept for calibrating units."""
-MAX_COMPARED: Final = 200
+MAX_COMPARED: Final = 300
 """Unique training windows that scores are compared with, besides the held-out ones; of more, some stretches."""
-MAX_BROKEN: Final = 400
+MAX_BROKEN: Final = 300
 """Pseudo-anomalies that the score head learns from."""
 MAX_WEIGHED: Final = 120
 """Pseudo-anomalies that the fusion's weights are learned from."""
@@ -205,13 +205,21 @@ class _Fit:
         self.learned_log10_p: dict[str, FloatArray] = {}
         self.broken_log10_p: dict[str, FloatArray] = {}
         for name, detector in self.detectors.items():
-            self._calibrate(name, detector.score(encoded)[self._held.place], latest,
-                            detector.score(learned)[self._learned.place])  # fmt: skip
+            again = detector.score(learned)[self._learned.place]
+            # Those that read texts alone can look at all training windows for nothing.
+            every = (
+                np.repeat(detector.score(EncodedWindows.unread(self.train)), self.train.counts)
+                if detector.reads_texts_only else again
+            )  # fmt: skip
+            self._calibrate(name, detector.score(encoded)[self._held.place], latest, again, every)
             self.broken_log10_p[name] = self.calibrations[name].log10_p_value(detector.score(broken))
         self._calibrate_records(latest)
 
-    def _calibrate(self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray) -> None:
-        calibration = Calibration.fit(held[latest], learned)
+    def _calibrate(
+        self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray, every: FloatArray
+    ) -> None:
+        """Calibrate on ``held`` and on ``every`` training window that was scored; of these ``learned`` are noted."""
+        calibration = Calibration.fit(held[latest], every)
         self.calibrations[name] = calibration
         self.held_log10_p[name] = calibration.log10_p_value(held)
         self.learned_log10_p[name] = calibration.log10_p_value(learned)
@@ -230,7 +238,7 @@ class _Fit:
         for name, detector in self.record_detectors.items():
             worst = np.maximum.reduceat(detector.score(facts), ends[:-1])
             learned = np.maximum.reduceat(detector.score(earlier), earlier_ends[:-1])
-            self._calibrate(name, worst, latest, learned)
+            self._calibrate(name, worst, latest, learned, learned)
             spoilt = detector.score([fact for _, fact in changed])
             broken = self.calibrations[name].log10_p_value(np.maximum(spoilt, worst[homes]))
             self.broken_log10_p[name] = np.concatenate([self.held_log10_p[name][lent], broken])

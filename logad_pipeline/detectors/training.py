@@ -52,7 +52,7 @@ class TrainingSpec:
 
     max_steps: int = 1200
     batch_size: int = 16
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024
     learning_rate: float = 8e-4
     max_minutes: float | None = None
     evaluate_every: int = 50
