@@ -33,7 +33,6 @@ class TailCalibration:
     in conformal prediction (with the new window among them, so it is never 0). To the highest 5 %
     a generalised Pareto tail (Pickands, 1975) is fitted by probability-weighted moments (Hosking and
     Wallis, 1987), with a shape in (0, 0.5]: the tail never ends, so stranger stays stranger however far out.
-    Where both speak the larger p-value counts: a tail smooths over a kind of window that one in fifty was.
     Ten times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
     there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others.
 
@@ -43,15 +42,13 @@ class TailCalibration:
     Attributes:
         knots: distinct scores, ascending.
         log10_p: their ``log10`` p-values, strictly descending.
-        tail_start: the knot from which the tail counts, int.
-        tail_scale: scale of the tail, ``> 0``.
+        tail_scale: scale of the tail beyond the last knot, ``> 0``.
         tail_shape: its shape, ``0 <= shape <= 0.5``.
         windows: how many windows were held out.
     """
 
     knots: tuple[float, ...]
     log10_p: tuple[float, ...]
-    tail_start: int
     tail_scale: float
     tail_shape: float
     windows: int
@@ -75,35 +72,27 @@ class TailCalibration:
         wanted = max(_TAIL_SHARE * total, min(_TAIL_MIN, total / 2))
         start = int(np.flatnonzero(at_least >= wanted)[-1])
         scale, shape = _fit_tail(values[start:], weight[start:])
-        body, tail = (
-            np.unique(np.linspace(first, last, min(_KNOTS, last - first + 1)).round().astype(int))
-            for first, last in ((0, start), (start, len(values) - 1))
-        )
-        chosen = np.concatenate([body, tail[1:]])
-        return cls(
-            tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), len(body) - 1, scale, shape,
-            int(total),
-        )  # fmt: skip
+        chosen = np.unique(np.linspace(0, start, min(_KNOTS, start + 1)).round().astype(int))
+        return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
 
     def log10_p_value(self, scores: FloatArray) -> FloatArray:
         """``log10`` of the p-value of each score, ``<= 0``; strictly lower for higher scores above the
         least held-out one."""
         knots, log_p = np.array(self.knots), np.array(self.log10_p)
-        inside = np.interp(scores, knots, log_p, left=0.0, right=-np.inf)
-        start, shape = self.tail_start, self.tail_shape
-        beyond = np.maximum(scores - knots[start], 0.0) / self.tail_scale
+        inside = np.interp(scores, knots, log_p, left=0.0)
+        beyond = np.maximum(scores - knots[-1], 0.0) / self.tail_scale
+        shape = self.tail_shape
         drop = np.log1p(shape * beyond) / shape if shape > 1e-6 else beyond
-        tail = log_p[start] - drop / math.log(10)
+        tail = log_p[-1] - drop / math.log(10)
         shown = -math.log10(self.windows + 1) - _BEYOND
         tail = np.where(tail < shown, shown - np.log10(1 + np.maximum(shown - tail, 0.0)), tail)
-        return np.asarray(np.where(scores > knots[start], np.maximum(tail, inside), inside))
+        return np.asarray(np.where(scores > knots[-1], tail, inside))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {
             "knots": list(self.knots),
             "log10_p": list(self.log10_p),
-            "tail_start": self.tail_start,
             "tail_scale": self.tail_scale,
             "tail_shape": self.tail_shape,
             "windows": self.windows,
@@ -113,8 +102,8 @@ class TailCalibration:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_dict` gave."""
         return cls(
-            tuple(values["knots"]), tuple(values["log10_p"]), values["tail_start"], values["tail_scale"],
-            values["tail_shape"], values["windows"],
+            tuple(values["knots"]), tuple(values["log10_p"]), values["tail_scale"], values["tail_shape"],
+            values["windows"],
         )  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def test_a_calibration_survives_json(scores: list[float]) -> None:
 
 def test_a_large_calibration_stays_small_on_disk() -> None:
     calibration = calibrated(np.random.default_rng(0).normal(size=200_000))
-    assert len(calibration.knots) <= 2048
+    assert len(calibration.knots) <= 1024
 
 
 def test_nothing_to_calibrate_on_is_an_error() -> None:
@@ -195,5 +195,11 @@ def test_what_was_common_in_training_is_not_rare_though_it_was_not_held_out() ->
     held, learned = rng.normal(size=500), np.append(rng.normal(size=960), np.full(40, 6.0))
     alone, both = Calibration.fit(held), Calibration.fit(held, learned)
     assert alone.log10_p_value(np.array([6.0]))[0] < -4
-    assert both.log10_p_value(np.array([6.0]))[0] == pytest.approx(np.log10(41 / 1001))
+    assert both.log10_p_value(np.array([6.0]))[0] > -2
     assert both.log10_p_value(np.array([12.0]))[0] < -2
+
+
+def test_one_in_ten_thousand_is_not_claimed_lightly_on_a_hundred_windows() -> None:
+    few = calibrated(np.random.default_rng(0).normal(size=100))
+    far, farther = few.log10_p_value(np.array([30.0, 60.0]))
+    assert -5 < farther < far < -3
