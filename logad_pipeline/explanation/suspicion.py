@@ -26,6 +26,8 @@ LEVEL: Final = "severity"
 LENGTH: Final = "length"
 TEMPLATE: Final = "template"
 REPEATED: Final = "repeated"
+_SURE: Final = 0.5
+"""Probability from which a line that was expected is quoted."""
 _MOST: Final = 12.0
 """Rarity beyond which one witness is as good as another: the tails there are extrapolated."""
 
@@ -88,7 +90,7 @@ def witnesses(
     for name, detector in model.record_detectors.items():
         if shown.facts:
             rarity[name] = -model.record_log10_p(name, detector.score(shown.facts))
-    clipped = {name: np.clip(values, 0.0, _MOST) for name, values in rarity.items()}
+    clipped = {name: np.clip(values, 0.0, _MOST) + 0.0 for name, values in rarity.items()}
     return Witnesses(clipped, likely, normal.lack(shown.texts))
 
 
@@ -136,7 +138,9 @@ def _in_words(
         return f"{shown.texts.count(text)} times in one window"
     if name == NEXT:
         likely = heard.likely[place] if place < len(heard.likely) else ()
-        return f"'{likely[0][0]}' was likelier here ({likely[0][1]:.0%})" if likely else "not expected here"
+        if likely and likely[0][1] >= _SURE:
+            return f"'{likely[0][0]}' was expected here ({likely[0][1]:.0%})"
+        return "not expected after the lines before it"
     if name == RELATION and fact is not None:
         return relation(model, fact)
     if name == NUMBERS:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from logad_pipeline.explanation.evidence import Kind, LineEvidence
 
 _LONGEST = 90
 
 
-def summary(kind: Kind, lines: Sequence[LineEvidence], lack: tuple[float, str, str]) -> str:
-    """What is wrong with a window, naming the line that has most to answer for."""
-    worst = max(lines, key=lambda line: (line.suspicion, -line.place))
+def summary(kind: Kind, worst: LineEvidence, lack: tuple[float, str, str]) -> str:
+    """What is wrong with a window, naming the line that shows it most."""
     quoted = f"'{shortened(worst.text)}'"
     reason = f" ({worst.reasons[0]})" if worst.reasons else ""
     if kind == "new template":
@@ -22,7 +19,7 @@ def summary(kind: Kind, lines: Sequence[LineEvidence], lack: tuple[float, str, s
         return f"A usual kind of line carries an unusual value or level: {quoted}{reason}."
     if kind == "frequency":
         return f"A usual line comes too often: {quoted}{reason}."
-    if kind == "missing" and lack[1]:
+    if kind == "missing" and worst.text == lack[2]:
         return f"'{shortened(lack[1])}' is missing, which always accompanies '{shortened(lack[2])}'."
     if kind == "missing":
         return f"Something seems to be missing before {quoted}{reason}."

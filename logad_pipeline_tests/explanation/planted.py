@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 _WORDS = ("river", "monkey", "dragon", "autumn", "Summer", "qwerty", "letmein", "orange", "Passau", "tiger", "welcome")
 _PLACES = (
-    "{}", "request failed: {}", "INFO auth: {} ok", "user ann logged in; {}; retrying", '{{"msg": "{}", "level": "info"}}',
-    "GET /login?{} HTTP/1.1", "worker-3 [{}] done in 12 ms", "config loaded ({})", "env: PATH=/usr/bin {} HOME=/root",
+    "{}", "request failed: {}", "INFO auth: {} ok", "user ann logged in; {}; retrying",
+    '{{"msg": "{}", "level": "info"}}', "GET /login?{} HTTP/1.1", "worker-3 [{}] done in 12 ms", "config loaded ({})",
+    "env: PATH=/usr/bin {} HOME=/root",
 )  # fmt: skip
 
 
@@ -21,7 +22,8 @@ def _letters(rng: random.Random, size: int, alphabet: str = string.ascii_letters
 def _password(rng: random.Random) -> str:
     word = rng.choice(_WORDS)
     return rng.choice((
-        f"{word}{rng.randrange(10, 9999)}", f"{word}!{rng.randrange(100)}", _letters(rng, 9), f"{word}-{rng.choice(_WORDS)}",
+        f"{word}{rng.randrange(10, 9999)}", f"{word}!{rng.randrange(100)}", _letters(rng, 9),
+        f"{word}-{rng.choice(_WORDS)}",
         f"{rng.choice(_WORDS)}$x{_letters(rng, 3)}",
     ))  # fmt: skip
 
@@ -44,7 +46,8 @@ def _url_line(rng: random.Random) -> tuple[str, str]:
 
 def _token(rng: random.Random) -> tuple[str, str]:
     secret = rng.choice((
-        "ghp_" + _letters(rng, 36), "glpat-" + _letters(rng, 20), "xoxb-" + _letters(rng, 24), "sk_live_" + _letters(rng, 24),
+        "ghp_" + _letters(rng, 36), "glpat-" + _letters(rng, 20), "xoxb-" + _letters(rng, 24),
+        "sk_live_" + _letters(rng, 24),
         "sk-" + _letters(rng, 40), "AKIA" + _letters(rng, 16, string.ascii_uppercase + string.digits),
         "AIza" + _letters(rng, 35), "npm_" + _letters(rng, 36), "hf_" + _letters(rng, 34), _letters(rng, 40),
         base64.b64encode(rng.randbytes(30)).decode(), rng.randbytes(20).hex(),
@@ -75,7 +78,8 @@ def _private_key(rng: random.Random) -> tuple[str, str]:
 
 
 def _email(rng: random.Random) -> tuple[str, str]:
-    secret = f"{rng.choice(_WORDS).lower()}.{_letters(rng, 5).lower()}@{rng.choice(('example.org', 'mail.test.co.uk', 'corp.de'))}"
+    domain = rng.choice(("example.org", "mail.test.co.uk", "corp.de"))
+    secret = f"{rng.choice(_WORDS).lower()}.{_letters(rng, 5).lower()}@{domain}"
     return secret, rng.choice(("to=<{}>", "from {}", "mail {}", "user={}", "{} bounced")).format(secret)
 
 
@@ -87,7 +91,8 @@ def _ip(rng: random.Random) -> tuple[str, str]:
         if rng.random() < 0.4:
             parts = secret.split(":")
             secret = f"{parts[0]}:{parts[1]}::{parts[7]}"
-    return secret, rng.choice(("from {}", "client={}", "peer {} port 22", "[{}]", "rhost={}", "{} - - GET")).format(secret)
+    form = rng.choice(("from {}", "client={}", "peer {} port 22", "[{}]", "rhost={}", "{} - - GET"))
+    return secret, form.format(secret)
 
 
 def _mac(rng: random.Random) -> tuple[str, str]:
