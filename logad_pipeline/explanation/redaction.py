@@ -12,7 +12,8 @@ from typing import Final
 
 from logad_pipeline.logs.log_tokenizer import LogTokenizer
 
-SECRET: Final = "secret"
+_MARK: Final = "\ue000"
+"""Stands for a secret while the rules run, so that none of them takes the word for one that announces another."""
 
 _NAMES = (
     r"(?:[\w.-]*(?:pass(?:wor[dt]|wd|phrase|code)?|pwd|secret|tok(?:en)?|api[_-]?key|apikey|access[_-]?key|auth[_-]?key"
@@ -32,28 +33,28 @@ _USUAL = (
 
 _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"-----BEGIN [A-Z ]*(?:PRIVATE KEY|CERTIFICATE)[A-Z ]*-----.*?(?:-----END [A-Z ]*-----|$)", re.S),
-     " secret "),
+     " \ue000 "),
     # An address's user and password, then whole addresses that carry a secret in their query.
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@]+@", re.I), r"\1secret@"),
-    (re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]*){0,4}"), " secret "),
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@]+@", re.I), "\\1\ue000@"),
+    (re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]*){0,4}"), " \ue000 "),
     (re.compile(
         r"\b(?:gh[pousr]_\w{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{8,}|[sprw]k_(?:live|test)_\w{8,}"
         r"|sk-[\w-]{16,}|A(?:KIA|SIA|ROA|IDA)[0-9A-Z]{12,}|AIza[\w-]{30,}|ya29\.[\w-]{10,}|npm_\w{20,}|pypi-[\w-]{16,}"
         r"|hf_\w{16,}|dop_v1_\w{20,}|SG\.[\w-]{10,}\.[\w-]{10,}|hvs\.[\w-]{10,}|shp\w{2}_\w{20,}|AGE-SECRET-KEY-\w+)"),
-     " secret "),
-    (re.compile(r"\b(ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+)\s+AAAA[\w+/=]+", re.I), r"\1 secret "),
-    (re.compile(r"\b(SHA256:|MD5:)[\w+/=:]{16,}"), r"\1 secret "),
+     " \ue000 "),
+    (re.compile(r"\b(ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+)\s+AAAA[\w+/=]+", re.I), "\\1 \ue000 "),
+    (re.compile(r"\b(SHA256:|MD5:)[\w+/=:]{16,}"), "\\1 \ue000 "),
     (re.compile(r"\b((?:proxy-)?authorization\s*[:=]\s*[\"']?)(?:(?:basic|bearer|digest|token|negotiate|apikey)\s+)?[^\s\"',;]+",
-                re.I), r"\1 secret "),
-    (re.compile(r"\b(bearer|basic)\s+(?=[\w.~+/=-]*[\d=+/._A-Z-])[\w.~+/=-]{6,}", re.I), r"\1 secret "),
-    (re.compile(rf"([\"']{_NAMES}[\"']\s*:\s*){_VALUE}", re.I), r"\1 secret "),
-    (re.compile(rf"(--?{_NAMES}(?:\s+|=)){_VALUE}", re.I), r"\1 secret "),
+                re.I), "\\1 \ue000 "),
+    (re.compile(r"\b(bearer|basic)\s+(?=[\w.~+/=-]*[\d=+/._A-Z-])[\w.~+/=-]{6,}", re.I), "\\1 \ue000 "),
+    (re.compile(rf"([\"']{_NAMES}[\"']\s*:\s*){_VALUE}", re.I), "\\1 \ue000 "),
+    (re.compile(rf"(--?{_NAMES}(?:\s+|=)){_VALUE}", re.I), "\\1 \ue000 "),
     # A working directory is no password, though it is named like one.
-    (re.compile(rf"\b(?!pwd=/)({_NAMES}\s*(?:=>|:=|[=:])\s*){_VALUE}", re.I), r"\1 secret "),
+    (re.compile(rf"\b(?!pwd=/)({_NAMES}\s*(?:=>|:=|[=:])\s*){_VALUE}", re.I), "\\1 \ue000 "),
     (re.compile(rf"\b(identified by\s+|{_NAMES}\s+(?:is|was|set to|changed to|given:?)\s+){_VALUE}", re.I),
-     r"\1 secret "),
+     "\\1 \ue000 "),
     (re.compile(rf"\b([\w.-]*(?:pass(?:wor[dt]|wd|phrase|code)|pwd|secret|token|api[ _-]?key|credentials?|pin|otp|cvv)"
-                rf"\s+){_USUAL}[^\s,;]+", re.I), r"\1 secret "),
+                rf"\s+){_USUAL}[^\s,;]+", re.I), "\\1 \ue000 "),
     (re.compile(r"(?<![\w.+%-])[\w.+%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.I), " email "),
     (re.compile(r"(?<![0-9A-Fa-f:.-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])"), " mac "),
     (re.compile(r"(?<![0-9A-Fa-f:.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?![\w.])"), " mac "),
@@ -87,12 +88,13 @@ def redact(text: str) -> str:
     >>> redact("login of ann@example.org from 10.0.0.7 with password=hunter2 card 4111 1111 1111 1111")
     'login of email from ip with password= secret card card'
     """
+    text = text.replace(_MARK, " ")
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     text = _CARD.sub(_card, text)
     text = _LONG.sub(_long, text)
-    text = _SHORT_ID.sub(" secret ", text)
-    return " ".join(text.split())
+    text = _SHORT_ID.sub(_MARK, text)
+    return " ".join(text.replace(_MARK, " secret ").split())
 
 
 def _card(match: re.Match[str]) -> str:
@@ -106,9 +108,15 @@ def _card(match: re.Match[str]) -> str:
 
 def _long(match: re.Match[str]) -> str:
     word = match.group()
-    kinds = sum(any(test(char) for char in word) for test in (str.isdigit, str.islower, str.isupper))
-    plain = "/" in word and all(len(part) < 20 for part in word.split("/"))
-    return word if kinds < 2 or plain else " secret "
+    path = "/" in word and not any(char in word for char in "+=")
+    parts = word.split("/") if path else [word]
+    # A path is many short words; what mixes digits and both cases in one of them was made by a machine.
+    limits = (20, 2) if not path else (4, 3)
+    return _MARK if any(len(part) >= limits[0] and _mixture(part) >= limits[1] for part in parts) else word
+
+
+def _mixture(word: str) -> int:
+    return sum(any(test(char) for char in word) for test in (str.isdigit, str.islower, str.isupper))
 
 
 def for_others(message: str, normalise: Callable[[str], str] | None = None) -> str:
