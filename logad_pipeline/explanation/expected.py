@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 TOP: Final = 3
-_TOKENS_A_BATCH: Final = 8192
+_TOKENS_A_BATCH: Final = 1536
 _CONTINUED: Final = "##"
 
 

@@ -5,7 +5,7 @@ Belongs here: from what the witnesses say to a strength by kind. Words are in ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,10 +48,9 @@ def strengths(
 
     What a line of a new kind names, and its level, are new with it, and count for the new template. It is also
     unexpected where it stands, so what the models of order say counts as order or as a missing line only where
-    the line itself is a usual one. Which of the two, the nearest normal window says, if it is near: lines that
-    moved are order, a gap between lines that did not is a missing line. Else it is order if the line that was
-    expected there is elsewhere in the window. A window full of strange or repeated lines lacks its usual company,
-    which is no news: what is missing counts by the share of lines that are usual.
+    the line itself is a usual one. Which of the two, the nearest normal window says: a gap between lines that did
+    not move is a missing line, if it is near; else it is order. A window that is near to no normal one lacks
+    nothing in particular, so its company counts only where one is near.
 
     Args:
         shown: the window.
@@ -72,12 +71,11 @@ def strengths(
         "order": Strength(0.0, 0),
     }
     rarity, missing, beside = heard.lack
-    if missing:
-        share = float((usual & (repeated < _NOVEL)).mean())
-        found["missing"] = Strength(share * rarity, shown.texts.index(beside))
+    if missing and nearest is not None and nearest.similarity >= _ALIKE:
+        found["missing"] = Strength(rarity, shown.texts.index(beside))
     for name in (NEXT, SURPRISE):
         most = _most(np.where(usual, heard.of(name), 0.0))
-        kind = _told_by(nearest) or ("order" if _elsewhere(shown, heard.likely, most.place) else "missing")
+        kind: Kind = "missing" if _gap(nearest) else "order"
         found[kind] = _louder(found[kind], Strength(_WEAK * most.rarity, most.place))
     short_or_long: Kind = "missing" if len(shown.texts) < usual_length else "frequency"
     place = len(shown.texts) - 1 if short_or_long == "missing" else int(repeated.argmax())
@@ -99,22 +97,10 @@ def strongest(found: Mapping[Kind, Strength]) -> Kind:
     return max(KINDS, key=lambda kind: found[kind].rarity)
 
 
-def _told_by(nearest: NearestNormal | None) -> Kind | None:
-    """Whether lines moved or are missing against a near normal window, where that is clear."""
+def _gap(nearest: NearestNormal | None) -> bool:
+    """Whether a near normal window has a line between two others that are here too, and nothing has moved."""
     if nearest is None or nearest.similarity < _ALIKE:
-        return None
+        return False
     changes = [row.change for row in nearest.differences]
-    if "moved" in changes:
-        return "order"
     same = [place for place, change in enumerate(changes) if change == "same"]
-    if "missing" in changes and same and "missing" in changes[same[0] : same[-1]]:
-        return "missing"
-    return None
-
-
-def _elsewhere(shown: ShownWindow, likely: Sequence[Sequence[tuple[str, float]]], place: int) -> bool:
-    """Whether the line expected at ``place`` is in the window, in another place; true where nothing is known."""
-    if not likely or not likely[place]:
-        return True
-    expected = likely[place][0][0]
-    return any(text == expected for at, text in enumerate(shown.texts) if at != place)
+    return "moved" not in changes and bool(same) and "missing" in changes[same[0] : same[-1]]

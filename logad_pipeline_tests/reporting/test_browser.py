@@ -62,7 +62,7 @@ def test_axe_finds_no_serious_fault_and_nothing_runs_out_of_the_page(
 
 def test_a_page_that_obeyed_would_be_noticed(tmp_path: Path) -> None:
     page = tmp_path / "owned.html"
-    page.write_text(f"<!doctype html><title>x</title><body>{PAYLOADS[0]}<script>boom()</script></body>", encoding="utf-8")
+    page.write_text(f"<!doctype html><title>x</title><body>{PAYLOADS[0]}<script>boom()</script>", encoding="utf-8")
     opened = open_page(page, tmp_path / "profile")
     assert "data-owned" in opened.dom.split("<body", 1)[0]
     assert any("boom" in line for line in opened.console)
