@@ -129,9 +129,9 @@ def pointing(
     name: Annotated[str, typer.Argument(help="simulator, thunderbird, openstack, authlog or linux.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the set, or its parent; not for the simulator.")] = None,
     max_steps: Annotated[int, typer.Option(help="Training steps at most.")] = 150,
-    seed: Annotated[int, typer.Option(help="Of the model.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the model and of the simulated logs.")] = 0,
     base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
-    days: Annotated[int, typer.Option(help="Days to simulate.", min=8)] = 28,
+    days: Annotated[int, typer.Option(help="Days to simulate.", min=8)] = 21,
     lines_per_day: Annotated[int, typer.Option(help="Lines a simulated day.", min=300)] = 1500,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
@@ -156,7 +156,7 @@ def pointing(
             with tempfile.TemporaryDirectory(prefix="logad-pointing-") as work:
                 incidents = None
                 if data is None or name == simulated_set.NAME:
-                    made = simulated_set.simulated_set(Path(work), days=days, lines_per_day=lines_per_day)
+                    made = simulated_set.simulated_set(Path(work), days=days, lines_per_day=lines_per_day, seed=seed)
                     found, incidents = made.benchmark, made.incidents
                 else:
                     found = load_set(name, data, Path(work))

@@ -59,7 +59,7 @@ class SimulatedSet:
     incidents: Mapping[str, list[tuple[str, str] | None]]
 
 
-def simulated_set(work: Path, *, days: int = 14, lines_per_day: int = 2000, seed: int = 0) -> SimulatedSet:
+def simulated_set(work: Path, *, days: int = 21, lines_per_day: int = 1500, seed: int = 0) -> SimulatedSet:
     """Simulate into ``work``; the first seven days, which hold no incident, are learned from.
 
     Raises:
