@@ -146,7 +146,8 @@ class NormalWindows:
         def fitted(values: list[float]) -> TailCalibration | None:
             return TailCalibration.fit(np.array(values), counts) if values else None
 
-        self._rare = fitted([max(map(self._rarity, lines)) for lines in texts])
+        rarity = {text: self._rarity(text) for lines in texts for text in lines}
+        self._rare = fitted([max(map(rarity.__getitem__, lines)) for lines in texts])
         self._often = fitted([max(self._repetition(lines).values()) for lines in texts])
         self._lacks = fitted([self._lack(lines)[0] for lines in texts])
 
@@ -179,7 +180,7 @@ class NormalWindows:
             known = self._rarities[near] if near else 0.0
             if alike < _VARIANT:
                 known = alike * known + (1 - alike) * 2 * float(np.log(2 * (self._total + 1)))
-        self._rarities[text] = known
+        # Not remembered: a service is shown other strange lines every day.
         return known
 
     def _nearest_line(self, text: str) -> tuple[str, float]:

@@ -28,6 +28,8 @@ TEMPLATE: Final = "template"
 REPEATED: Final = "repeated"
 _SURE: Final = 0.5
 """Probability from which a line that was expected is quoted."""
+_NUMBERS: Final = 5
+"""Numbers of a line that are quoted."""
 _MOST: Final = 12.0
 """Rarity beyond which one witness is as good as another: the tails there are extrapolated."""
 
@@ -143,8 +145,9 @@ def _in_words(
         return "not expected after the lines before it"
     if name == RELATION and fact is not None:
         return relation(model, fact)
-    if name == NUMBERS:
-        return "an unusual number"
+    if name == NUMBERS and fact is not None:
+        numbers = ", ".join(f"{number:g}" for number in fact.numbers[:_NUMBERS])
+        return f"an unusual number ({numbers}{', …' if len(fact.numbers) > _NUMBERS else ''})"
     if name == LEVEL and fact is not None:
         return f"level {fact.severity or 'none'} is rare for it"
     return "the model guessed it badly from its neighbours"
