@@ -128,6 +128,7 @@ def _print(verdict: WindowVerdict, why: Evidence, messages: list[str], words: Ex
 def pointing(
     name: Annotated[str, typer.Argument(help="simulator, thunderbird, openstack, authlog or linux.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the set, or its parent; not for the simulator.")] = None,
+    variant: Annotated[str, typer.Option(help="Of the set, see `logad benchmark list`; its first model counts.")] = "",
     max_steps: Annotated[int, typer.Option(help="Training steps at most.")] = 150,
     seed: Annotated[int, typer.Option(help="Of the model and of the simulated logs.")] = 0,
     base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
@@ -159,7 +160,7 @@ def pointing(
                     made = simulated_set.simulated_set(Path(work), days=days, lines_per_day=lines_per_day, seed=seed)
                     found, incidents = made.benchmark, made.incidents
                 else:
-                    found = load_set(name, data, Path(work))
+                    found = load_set(name, data, Path(work), variant)
                 part = found.parts[0]
                 labelled = part.line_truth
                 if labelled is None and name == "openstack" and data is not None:

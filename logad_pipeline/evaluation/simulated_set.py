@@ -20,7 +20,7 @@ from logad_pipeline.logs.simulator import simulate
 from logad_pipeline.streams import ReadSpec
 from logad_pipeline.windows import WindowSpec
 
-from .benchmark_set import BenchmarkPart, BenchmarkSet, LineFile, csv_rows, source_lines
+from .benchmark_set import BenchmarkPart, BenchmarkSet, LineFile, Origin, csv_rows, source_lines
 
 NAME: Final = "simulator"
 DESCRIPTION: Final = "simulated logs of five hosts, a web server and an application, with incidents of fifteen kinds"
@@ -73,7 +73,9 @@ def simulated_set(work: Path, *, days: int = 21, lines_per_day: int = 1500, seed
     labelled: dict[str, dict[int, tuple[str, str]]] = {}
     for row in csv_rows(made / "labels.csv", ("source", "line_no", "incident", "kind")):
         labelled.setdefault(row["source"], {})[int(row["line_no"])] = (row["incident"], row["kind"])
-    train, test, provenance, incidents = [], [], {}, {}
+    train, test = [], []
+    provenance: dict[str, tuple[Origin, ...]] = {}
+    incidents: dict[str, list[tuple[str, str] | None]] = {}
     for source in sorted(path for path in made.glob("*.log")):
         cut = _first_line_from(source, _START + timedelta(days=_QUIET_DAYS))
         with LineFile(work / f"train-{source.name}") as learn, LineFile(work / f"test-{source.name}") as judge:

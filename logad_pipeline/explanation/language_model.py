@@ -144,21 +144,12 @@ class LanguageModel:
             import openai
         except ImportError as error:
             raise ValueError("the client for language models is missing; pip install 'logad-pipeline[llm]'") from error
-        mark = blake2b(data.encode(), digest_size=8).hexdigest()
-        schema = {"name": "explanation", "strict": True, "schema": _schema()}
         client = openai.OpenAI(
             base_url=self.base_url, api_key=self._api_key or "none", timeout=self.timeout_s, max_retries=0
         )
         until = time.monotonic() + self.timeout_s
         try:
-            with client, client.chat.completions.with_streaming_response.create(
-                model=self.model, temperature=0.0, max_completion_tokens=800,
-                response_format={"type": "json_schema", "json_schema": schema},
-                messages=[
-                    {"role": "system", "content": INSTRUCTIONS},
-                    {"role": "user", "content": f"<data {mark}>\n{data}\n</data {mark}>"},
-                ],
-            ) as response:  # fmt: skip
+            with client, client.chat.completions.with_streaming_response.create(**self._request(data)) as response:
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
@@ -173,6 +164,18 @@ class LanguageModel:
         except openai.OpenAIError as error:
             raise _NoAnswer(f"the endpoint could not be asked ({type(error).__name__})") from error
         return _message(bytes(body))
+
+    def _request(self, data: str) -> dict[str, Any]:
+        mark = blake2b(data.encode(), digest_size=8).hexdigest()
+        schema = {"name": "explanation", "strict": True, "schema": _schema()}
+        return {
+            "model": self.model, "temperature": 0.0, "max_completion_tokens": 800,
+            "response_format": {"type": "json_schema", "json_schema": schema},
+            "messages": [
+                {"role": "system", "content": INSTRUCTIONS},
+                {"role": "user", "content": f"<data {mark}>\n{data}\n</data {mark}>"},
+            ],
+        }  # fmt: skip
 
 
 def _schema() -> dict[str, Any]:

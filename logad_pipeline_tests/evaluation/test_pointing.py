@@ -87,7 +87,7 @@ def test_of_each_incident_the_worst_window_counts_and_its_kind_is_held_against_t
 
 
 def test_the_simulated_set_knows_each_incident_and_learns_from_none(tmp_path: Path) -> None:
-    made = simulated_set(tmp_path, days=10, lines_per_day=900)
+    made = simulated_set(tmp_path, days=14, lines_per_day=1000)
     assert set(RIGHT_KINDS) == set(INCIDENT_KINDS)
     assert all(kinds <= set(KINDS) for kinds in RIGHT_KINDS.values())
     part = made.benchmark.parts[0]
