@@ -141,6 +141,7 @@ class LanguageModel:
 
     def _ask(self, data: str) -> dict[str, Any]:
         try:
+            import httpx2
             import openai
         except ImportError as error:
             raise ValueError("the client for language models is missing; pip install 'logad-pipeline[llm]'") from error
@@ -161,7 +162,9 @@ class LanguageModel:
             raise _NoAnswer(f"it took longer than {self.timeout_s:g} s") from error
         except openai.APIStatusError as error:
             raise _NoAnswer(f"the endpoint answered with status {error.status_code}") from error
-        except openai.OpenAIError as error:
+        except httpx2.TimeoutException as error:
+            raise _NoAnswer(f"it took longer than {self.timeout_s:g} s") from error
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise _NoAnswer(f"the endpoint could not be asked ({type(error).__name__})") from error
         return _message(bytes(body))
 

@@ -29,7 +29,8 @@ def completion(content: object, *, refusal: str | None = None, finish_reason: st
 
 
 class Stub:
-    """``answer`` makes (status, body) of the request; ``delay`` seconds pass before it, ``drip`` after each byte."""
+    """``answer`` makes (status, body) of the request; ``delay`` seconds pass before it, ``drip`` after each byte,
+    ``stall`` in the middle; with ``cut`` the connection ends there."""
 
     def __init__(self) -> None:
         self.answer: Callable[[dict[str, Any]], tuple[int, bytes]] = lambda request: (200, completion(GOOD))
@@ -37,6 +38,8 @@ class Stub:
         self.headers: list[dict[str, str]] = []
         self.delay = 0.0
         self.drip = 0.0
+        self.stall = 0.0
+        self.cut = False
         self.url = ""
 
 
@@ -62,7 +65,14 @@ def stub_endpoint() -> Iterator[Stub]:
                         self.wfile.flush()
                         time.sleep(stub.drip)
                 else:
-                    self.wfile.write(body)
+                    half = len(body) // 2
+                    self.wfile.write(body[:half])
+                    self.wfile.flush()
+                    time.sleep(stub.stall)
+                    if stub.cut:
+                        self.close_connection = True
+                        return
+                    self.wfile.write(body[half:])
             except OSError:
                 pass  # the client has gone, as it should
 

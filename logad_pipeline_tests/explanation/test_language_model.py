@@ -91,6 +91,21 @@ def test_a_late_answer_and_one_that_drips_are_not_waited_for(stub: Stub, evidenc
     assert "took longer than 0.3 s" in asked(stub, 0.3).explain(evidence, MESSAGES).note
 
 
+def test_an_answer_that_stops_half_way_is_not_waited_for(stub: Stub, evidence: Evidence) -> None:
+    stub.stall = 1.0
+    assert "took longer than 0.3 s" in asked(stub, 0.3).explain(evidence, MESSAGES).note
+    stub.stall, stub.cut = 0.0, True
+    told = asked(stub).explain(evidence, MESSAGES)
+    assert (told.by, told.words) == ("evidence", own_words(evidence))
+    assert "could not be asked" in told.note
+
+
+@pytest.mark.parametrize("url", ["", "no url", "ftp://127.0.0.1/v1", "http://127.0.0.1:99999/v1"])
+def test_a_url_that_is_none_is_told(evidence: Evidence, url: str) -> None:
+    told = LanguageModel(url or "http://", "stub", timeout_s=2.0).explain(evidence, MESSAGES)
+    assert told.by == "evidence" and told.note.startswith("no usable answer")
+
+
 def test_nobody_there(evidence: Evidence) -> None:
     told = LanguageModel("http://127.0.0.1:9/v1", "stub", timeout_s=2.0).explain(evidence, MESSAGES)
     assert (told.by, told.words) == ("evidence", own_words(evidence))
