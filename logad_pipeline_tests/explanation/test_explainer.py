@@ -12,8 +12,6 @@ from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.explanation import difference, suspicion
 from logad_pipeline.explanation.evidence import Evidence, ShownWindow
 from logad_pipeline.explanation.explainer import Explainer
-from logad_pipeline.explanation.sequences import explain_sequence
-from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline_tests.tiny_model import CYCLE, FOREIGN, cycle_lines, windows_of
 
 
@@ -131,20 +129,6 @@ def test_what_does_not_fit_together_is_refused(explainer: Explainer) -> None:
         explainer.explain([ShownWindow((), {})])
     with pytest.raises(ValueError, match="2 lines but 1 line_surprise"):
         explainer.explain([ShownWindow(("a", "b"), {}, (), (1.0,))])
-
-
-def test_a_sequence_of_raw_lines_is_explained_by_its_worst_windows(explainer: Explainer) -> None:
-    lines = [*cycle_lines(5), *cycle_lines(2), FOREIGN, *cycle_lines(2)]
-    told = explain_sequence(explainer, lines, most=1)
-    assert len(told["windows"]) == 1
-    window = told["windows"][0]
-    assert window["score"] == told["score"]
-    assert window["lines"] == [6, 7, 8, 9, 10]
-    worst = window["evidence"]["lines"][window["evidence"]["pointed_at"][0]]
-    assert (worst["line"], worst["text"]) == (8, FOREIGN)
-    json.dumps(told)
-    with pytest.raises(UnreadableInput):
-        explain_sequence(explainer, [""])
 
 
 def test_a_saved_model_explains_as_it_did(explainer: Explainer, tmp_path_factory: pytest.TempPathFactory) -> None:
