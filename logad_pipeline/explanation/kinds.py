@@ -27,8 +27,6 @@ from logad_pipeline.explanation.suspicion import (
 _WEAK: Final = 0.5
 """What the order of lines has to say counts half beside a witness that names its reason: almost anything odd
 is also unexpected where it stands."""
-_NOVEL: Final = 1.0
-"""Rarity of a line from which it is a new kind of line: one of ten normal windows holds as rare a one."""
 _ALIKE: Final = 0.7
 """Similarity from which a normal window is near enough for the difference to tell what happened."""
 
@@ -46,11 +44,11 @@ def strengths(
 ) -> dict[Kind, Strength]:
     """What speaks for each kind of anomaly.
 
-    What a line of a new kind names, and its level, are new with it, and count for the new template. It is also
-    unexpected where it stands, so what the models of order say counts as order or as a missing line only where
-    the line itself is a usual one. Which of the two, the nearest normal window says: a gap between lines that did
-    not move is a missing line, if it is near; else it is order. A window that is near to no normal one lacks
-    nothing in particular, so its company counts only where one is near.
+    A line that is rare but known is no new template. What a line of a new kind names, and its level, are new
+    with it, and count for the new template. It is also unexpected where it stands, so what the models of order
+    say counts as order or as a missing line only where the line itself is known. Which of the two, the nearest
+    normal window says: a gap between lines that did not move is a missing line, if it is near; else it is order.
+    A window that is near to no normal one lacks nothing in particular, so its company counts only where one is.
 
     Args:
         shown: the window.
@@ -59,13 +57,12 @@ def strengths(
         length: rarity of its length, where lengths vary: short windows lack lines, long ones repeat them.
         usual_length: the median of normal windows, in lines.
     """
-    template, repeated = heard.of(TEMPLATE), heard.of(REPEATED)
-    usual = template < _NOVEL
-    named = np.maximum.reduce([heard.of(name) for name in (RELATION, NUMBERS, LEVEL)])
+    new, repeated = heard.new, heard.of(REPEATED)
+    of_line = np.maximum.reduce([heard.of(name) for name in (TEMPLATE, RELATION, NUMBERS, LEVEL)])
     found: dict[Kind, Strength] = {
-        "new template": _most(np.where(usual, template, np.maximum(template, named))),
-        "new relation": _most(np.where(usual, heard.of(RELATION), 0.0)),
-        "parameter": _most(np.where(usual, np.maximum(heard.of(NUMBERS), heard.of(LEVEL)), 0.0)),
+        "new template": _most(np.where(new, of_line, 0.0)),
+        "new relation": _most(np.where(new, 0.0, heard.of(RELATION))),
+        "parameter": _most(np.where(new, 0.0, np.maximum(heard.of(NUMBERS), heard.of(LEVEL)))),
         "frequency": _most(repeated),
         "missing": Strength(0.0, 0),
         "order": Strength(0.0, 0),
@@ -74,7 +71,7 @@ def strengths(
     if missing and nearest is not None and nearest.similarity >= _ALIKE:
         found["missing"] = Strength(rarity, shown.texts.index(beside))
     for name in (NEXT, SURPRISE):
-        most = _most(np.where(usual, heard.of(name), 0.0))
+        most = _most(np.where(new, 0.0, heard.of(name)))
         kind: Kind = "missing" if _gap(nearest) else "order"
         found[kind] = _louder(found[kind], Strength(_WEAK * most.rarity, most.place))
     short_or_long: Kind = "missing" if len(shown.texts) < usual_length else "frequency"

@@ -168,23 +168,26 @@ class NormalWindows:
         value, missing, beside = self._lack(lines)
         return (_calibrated(self._lacks, value), missing, beside) if missing else (0.0, "", "")
 
+    def is_new(self, text: str) -> bool:
+        """Whether a line is of a kind that no training window holds: neither it, nor one with the same first three
+        words, by which Drain (He et al., 2017) tells templates apart, nor one of nearly the same words."""
+        return text not in self._seen and _head(text) not in self._heads and self._nearest_line(text)[1] < _VARIANT
+
     def _rarity(self, text: str) -> float:
-        """Nats. A line never seen is as rare as lines of its kind: those with the same first three words, by which
-        Drain (He et al., 2017) tells templates apart, or with nearly the same words. Of a new kind it is rarer
-        than any, the more so the less it shares with the nearest one."""
-        known = self._rarities.get(text)
-        if known is None:
-            known = self._heads.get(_head(text))
-        if known is None:
-            near, alike = self._nearest_line(text)
-            known = self._rarities[near] if near else 0.0
-            if alike < _VARIANT:
-                known = alike * known + (1 - alike) * 2 * float(np.log(2 * (self._total + 1)))
+        """Nats. A line never seen is as rare as lines of its kind; of a new kind it is rarer than any, the more so
+        the less it shares with the nearest one."""
+        known = self._rarities.get(text, self._heads.get(_head(text)))
+        if known is not None:
+            return known
+        near, alike = self._nearest_line(text)
+        known = self._rarities[near] if near else 0.0
+        if alike >= _VARIANT:
+            return known
         # Not remembered: a service is shown other strange lines every day.
-        return known
+        return alike * known + (1 - alike) * 2 * float(np.log(2 * (self._total + 1)))
 
     def _nearest_line(self, text: str) -> tuple[str, float]:
-        """The known line with the most alike words, and how alike: 1 for the same words."""
+        """The known line with the most alike words, and how alike: 1 for the same words in the same order."""
         words = text.split()
         column = self._word_columns
         ids = np.array([column[word] for word in words if word in column], dtype=np.int64)
@@ -197,7 +200,10 @@ class NormalWindows:
         weights = self._word_weights[np.unique(ids)]
         strange = len({word for word in words if word not in column}) * float(self._word_weights.max()) ** 2
         share = float(np.sqrt((weights**2).sum() / ((weights**2).sum() + strange)))
-        return self._known[best], min(float(alike[best]) * share, 1.0)
+        near = self._known[best]
+        # One strange word among many in their usual order does not make another kind of line.
+        in_order = SequenceMatcher(None, words, near.split(), autojunk=False).ratio()
+        return near, min(max(float(alike[best]) * share, in_order), 1.0)
 
     def _repetition(self, lines: Sequence[str]) -> dict[str, float]:
         found = {}

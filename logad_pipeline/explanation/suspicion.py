@@ -14,6 +14,7 @@ import numpy as np
 
 from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.masking import BoolArray
 from logad_pipeline.explanation.evidence import ShownWindow
 from logad_pipeline.explanation.normal_windows import NormalWindows
 from logad_pipeline.logs.facts import RecordFacts
@@ -40,11 +41,13 @@ class Witnesses:
 
     Attributes:
         rarity: by witness; those that the model lacks are left out.
+        new: bool ``[lines]``, whether a line is of a kind that training did not hold.
         likely: the lines that were likely at each place, with their probabilities; may be empty.
         lack: rarity of what is missing, the missing line, and the one it usually accompanies.
     """
 
     rarity: Mapping[str, FloatArray]
+    new: BoolArray
     likely: Sequence[Sequence[tuple[str, float]]]
     lack: tuple[float, str, str]
 
@@ -93,7 +96,8 @@ def witnesses(
         if shown.facts:
             rarity[name] = -model.record_log10_p(name, detector.score(shown.facts))
     clipped = {name: np.clip(values, 0.0, _MOST) + 0.0 for name, values in rarity.items()}
-    return Witnesses(clipped, likely, normal.lack(shown.texts))
+    new = np.array([normal.is_new(text) for text in shown.texts], dtype=np.bool_)
+    return Witnesses(clipped, new, likely, normal.lack(shown.texts))
 
 
 def rarity_of(score: float, model: AnomalyDetector) -> float:
