@@ -108,7 +108,7 @@ class Explainer:
         strong = strengths(shown, heard, nearest, length, self.normal.usual_length)
         kind = strongest(strong)
         by_kind = {one: round(strength.rarity, 3) for one, strength in strong.items()}
-        told = summary(kind, lines[strong[kind].place], heard.lack)
+        told = summary(kind, lines[strong[kind].place], heard.lack, strong[kind].rarity)
         return Evidence(kind, told, by_kind, self._voices(shown), lines, nearest)
 
     def _voices(self, shown: ShownWindow) -> tuple[Voice, ...]:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from logad_pipeline.explanation.evidence import Kind, LineEvidence
 
 _LONGEST = 90
+_TELLING = 1.0
 
 
-def summary(kind: Kind, worst: LineEvidence, lack: tuple[float, str, str]) -> str:
-    """What is wrong with a window, naming the line that shows it most."""
+def summary(kind: Kind, worst: LineEvidence, lack: tuple[float, str, str], rarity: float) -> str:
+    """What is wrong with a window, naming the line that shows it most.
+
+    Args:
+        kind: the kind of anomaly that has most to show.
+        worst: the line that shows it.
+        lack: rarity of a missing line, that line, and the one it usually accompanies.
+        rarity: of what speaks for the kind; where one of ten normal windows shows as much, that is said.
+    """
     quoted = f"'{shortened(worst.text)}'"
     reason = f" ({worst.reasons[0]})" if worst.reasons else ""
+    if rarity < _TELLING:
+        return f"Nothing in it is rare by itself; most unusual is {quoted}{reason}."
     if kind == "new template":
         return f"A kind of line that is hardly ever there: {quoted}{reason}."
     if kind == "new relation":

@@ -204,7 +204,7 @@ def _line_views(lines: Sequence[ReportLine]) -> tuple[LineView, ...]:
 def _why(line: ReportLine) -> tuple[str, tuple[WordView, ...], str]:
     """What speaks against a line, its most surprising words, and the line that was expected."""
     why = line.evidence
-    if why is None or not (why.reasons or why.words):
+    if why is None or not why.reasons:
         return "", (), ""
     worst = sorted(why.words, key=lambda word: -word.surprise)[:_MAX_WORDS]
     words = tuple(
