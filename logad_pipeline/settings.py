@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -69,6 +69,21 @@ class ModelSettings(BaseModel):
         return names
 
 
+class ExplanationSettings(BaseModel):
+    """The language model that puts evidence into words; none without a ``url``. See
+    :class:`logad_pipeline.explanation.language_model.LanguageModel`.
+
+    Give ``api_key`` as ``LOGAD_EXPLANATION__API_KEY`` rather than in a file.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = ""
+    model: str = ""
+    api_key: SecretStr = SecretStr("")
+    timeout_s: float = Field(20.0, gt=0)
+
+
 class Settings(BaseSettings):
     """All settings. ``logad.toml`` in the working directory (or the file named by ``LOGAD_CONFIG``) is
     read first, then the environment (``LOGAD_LAKE``, ``LOGAD_MODEL__SEED``, …) overrides it.
@@ -90,6 +105,7 @@ class Settings(BaseSettings):
     score_at: str = "02:00"
     windows: WindowSettings = WindowSettings()
     model: ModelSettings = ModelSettings()
+    explanation: ExplanationSettings = ExplanationSettings()
 
     @classmethod
     def settings_customise_sources(
