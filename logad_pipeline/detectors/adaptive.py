@@ -38,11 +38,12 @@ class AdaptiveThreshold:
     today's. So a unit whose kind has more than the promised share ``r`` of the last thousand units is worth
     that share, unless it was ten times rarer than the threshold: that is no shift of proportions.
 
-    Second, adaptive conformal inference (Gibbs and Candès, 2021) on the alarms close to the threshold.
-    After an alarm between ``r / 3`` and ``r`` the rate in force goes down, after every other unit a little up
-    again, at most to ``r``: in the long run a tenth of ``r`` is spent on such alarms. In the paper somebody
-    says which alarms were false; here nobody does, so rarer alarms count as true and move nothing. Steps
-    are relative (they act on the logarithm).
+    Second, adaptive conformal inference (Gibbs and Candès, 2021) on the alarms close to the threshold whose
+    kind came before, if only once: drift repeats itself. After such an alarm between ``r / 3`` and ``r`` the
+    rate in force goes down, after every other unit a little up again, at most to ``r``: in the long run a
+    tenth of ``r`` is spent on such alarms. In the paper somebody says which alarms were false; here nobody
+    does, so rarer alarms and those of a kind of their own count as true and move nothing. Steps are relative
+    (they act on the logarithm).
 
     When it does not work: a flood of anomalies of one kind that are barely anomalous is taken for the new
     normal after some dozens; and drift to windows ten times rarer than promised is not adapted to, because
@@ -55,7 +56,7 @@ class AdaptiveThreshold:
     """
 
     rate: float
-    step: float = 0.15
+    step: float = 0.3
     in_force: float = 0.0
     _recent: deque[Hashable] = field(default_factory=deque, repr=False)
     _often: Counter[Hashable] = field(default_factory=Counter, repr=False)
@@ -80,7 +81,8 @@ class AdaptiveThreshold:
         if self.step:
             if kind is not None and log10_p > promised - _FREQUENT_WITHIN:
                 log10_p = max(log10_p, self._share_of(kind))
-            close = promised - _CLEAR < log10_p <= math.log10(used)
+            # What never came before is no habit: drift repeats itself.
+            close = promised - _CLEAR < log10_p <= math.log10(used) and (kind is None or self._often[kind] > 0)
             moved = math.log(used) + self.step * (_RECOVERY * self.rate - float(close))
             self.in_force = min(max(math.exp(moved), self.rate * 10**-_CLEAR), self.rate)
             self._remember(kind)

@@ -21,8 +21,8 @@ HIGH_RISK: Final = 0.85
 _KNOTS: Final = 1024
 _TAIL_SHARE: Final = 0.05
 _TAIL_MIN: Final = 20
-_BEYOND: Final = 1.0
-"""Decades beyond the rarest that was held out, within which the tail is trusted."""
+_BEYOND: Final = 2.0
+"""Decades beyond the rarest that was held out, within which the tail is taken at its word."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TailCalibration:
     in conformal prediction (with the new window among them, so it is never 0). To the highest 5 %
     a generalised Pareto tail (Pickands, 1975) is fitted by probability-weighted moments (Hosking and
     Wallis, 1987), with a shape in (0, 0.5]: the tail never ends, so stranger stays stranger however far out.
-    Ten times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
+    A hundred times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
     there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others.
 
     When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
