@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from queue import Full, Queue
 from typing import Final, Literal
@@ -26,6 +26,7 @@ from .schemas import ADDED_LATER, PARTITIONED, SCHEMAS
 __all__ = [
     "AlreadyAppended",
     "DayConflict",
+    "DayReopened",
     "Lake",
     "LakeDamaged",
     "LakeError",
@@ -60,6 +61,10 @@ class MissingTable(LakeError):
 
 class DayConflict(LakeError):
     """Another writer replaced the same day of the table meanwhile; nothing was written by this one."""
+
+
+class DayReopened(DayConflict):
+    """What a day was made of was replaced while it was made; what was written is of the old."""
 
 
 class AlreadyAppended(LakeError):
@@ -228,6 +233,29 @@ class Lake:
             among = ds.field("day").isin(pa.array(sorted(days), pa.date32()))
             where = among if where is None else where & among
         return _batches(dataset, SCHEMAS[table], list(columns) if columns is not None else None, where, batch_rows)
+
+    def day_files(self, table: str, day: date) -> frozenset[str]:
+        """Names of the files that hold a day of a table now; they change whenever the day is written."""
+        return frozenset(self._open(table).file_uris(partition_filters=[("day", "=", str(day))]))
+
+    def tidy(self, keep: timedelta) -> int:
+        """Put small files of each table together and delete those that no version younger than ``keep`` needs.
+
+        A training that pinned an older version of a table can then not be repeated. Returns the number of
+        deleted files.
+        """
+        deleted = 0
+        for table in SCHEMAS:
+            delta = self._open(table)
+            # Should it fail, then because a day is being written; the next time will do.
+            with suppress(CommitFailedError):
+                if table not in PARTITIONED:
+                    delta.optimize.compact()
+            hours = int(keep.total_seconds() // 3600)
+            deleted += len(delta.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False))
+            delta.create_checkpoint()
+            delta.cleanup_metadata()
+        return deleted
 
     def version(self, table: str) -> int:
         """Number of the table's newest commit; 0 when it is new."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from logad_pipeline.reporting import plots
 from logad_pipeline.reporting.data import ReportData
 from logad_pipeline.reporting.figure import DOTS_PER_INCH, WIDTH_INCHES, ThemeName
+from logad_pipeline.reporting.promise import kept_by_day, kept_in_words
 from logad_pipeline.reporting.text import count, percent, score_text
 
 
@@ -72,7 +74,12 @@ def training(data: ReportData) -> Chart | None:
     """Loss by step; ``None`` without a training."""
     if data.training is None:
         return None
-    steps, train, held_out = data.training
+    return _losses(*(tuple(values.tolist()) for values in data.training))
+
+
+@lru_cache(maxsize=4)
+def _losses(steps: tuple[float, ...], train: tuple[float, ...], held_out: tuple[float, ...]) -> Chart | None:
+    # A model's reports, one a day, all show the same curve.
     return _chart(
         lambda theme: plots.training_curves(steps, train, held_out, theme=theme),
         f"Training and held-out loss at {count(len(steps), 'step')}.",
@@ -93,6 +100,9 @@ def heat(data: ReportData) -> Chart | None:
 
 def alert_rate(data: ReportData) -> Chart | None:
     """Promised against achieved alert rate; ``None`` without days."""
+    if data.promise:
+        kept = data.promise
+        return _chart(lambda theme: kept_by_day(kept, theme=theme), f"{kept_in_words(kept)}.")
     if not data.by_day:
         return None
     days = data.by_day

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logad_pipeline.evaluation.metrics import Evaluation
+from logad_pipeline.reporting.promise import PromiseDay
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -103,6 +104,7 @@ class ReportData:
         heat: group names and their highest score by hour of the day (UTC), shape (groups, 24), NaN for none.
         training: optimiser steps, training loss and held-out loss (nats a masked token, NaN for none).
         by_day: (day, windows, alerts) in order.
+        promise: what was promised and achieved on each day up to these, in order; drawn instead of ``by_day``.
         model: the model card: version, weights used, mask version, days trained on, parameters, ….
         settings: name and value of every setting that led here.
     """
@@ -127,5 +129,6 @@ class ReportData:
     heat: tuple[Sequence[str], FloatArray] | None = None
     training: tuple[FloatArray, FloatArray, FloatArray] | None = None
     by_day: Sequence[tuple[date | str, int, int]] | None = None
+    promise: Sequence[PromiseDay] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
