@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Final
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 
@@ -18,6 +19,8 @@ from .tables import DayReopened, Lake
 from .thresholds import Promise, threshold_of_day
 
 __all__ = ["Judgement", "judge_day"]
+
+_MADE_OF: Final = ("normalized", "windows")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def judge_day(lake: Lake, day: date, model: AnomalyDetector, name: str, version:
         DayConflict: another run judged the day meanwhile.
         LakeDamaged: see `scoring.score_day`.
     """
-    cut = lake.day_files("windows", day)
+    made_of = [lake.day_files(table, day) for table in _MADE_OF]
     windows, hosts = _size(lake, day)
     threshold = threshold_of_day(lake, day, version, promise, windows, hosts)
     account = score_day(lake, day, model, name, version, threshold=threshold)
@@ -51,8 +54,8 @@ def judge_day(lake: Lake, day: date, model: AnomalyDetector, name: str, version:
     )  # fmt: skip
     # Last, so that a day whose judging was cut short counts as not judged.
     write_judged_day(lake, row)
-    if lake.day_files("windows", day) != cut:
-        raise DayReopened(f"{day}: its windows were cut anew while it was judged; judge the day again")
+    if [lake.day_files(table, day) for table in _MADE_OF] != made_of:
+        raise DayReopened(f"{day}: its records or windows were made anew while it was judged; judge the day again")
     return Judgement(account, row)
 
 

@@ -6,6 +6,7 @@ from (`landing`, `normalising`, `windowing`).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +46,7 @@ _UNFIT: Final = re.compile(r"[\[\]\\^|\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 _ROW_GROUP: Final = 1 << 16
 _SCAN_ROWS: Final = 20_000
 _COMPACT_EVERY: Final = 50
+_WORKERS: Final = 4
 
 
 class LakeError(Exception):
@@ -89,6 +91,7 @@ class Lake:
     """
 
     def __init__(self, root: Path) -> None:
+        _spare_workers()
         self.root = Path(root).absolute()
         if bad := _UNFIT.search(str(self.root)):
             raise LakeError(
@@ -181,6 +184,7 @@ class Lake:
                 delta,
                 rows,
                 mode="append",
+                schema_mode=_schema_mode(delta, table),
                 commit_properties=CommitProperties(app_transactions=[Transaction(once, 1)]),
             )
         except CommitFailedError as error:
@@ -316,6 +320,16 @@ def in_record_order(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         )
 
 
+def _spare_workers() -> None:
+    """Give Delta's runtime more than one thread where there is one processor.
+
+    A write holds a thread while it waits for batches; with no other, reading what they are made of would wait
+    for ever. The runtime looks at the variable once, when the first table is opened.
+    """
+    if len(os.sched_getaffinity(0)) < _WORKERS:
+        os.environ.setdefault("TOKIO_WORKER_THREADS", str(_WORKERS))
+
+
 class _Feed:
     """Hands batches from one thread to another, a few at a time; ``None`` ends them, an exception too."""
 
@@ -348,6 +362,9 @@ def _schema_mode(delta: DeltaTable, table: str) -> Literal["merge"] | None:
 def _batches(
     dataset: ds.Dataset, schema: pa.Schema, columns: list[str] | None, where: ds.Expression | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
+    if not set(schema.names) <= set(dataset.schema.names):
+        # A condition may name a column that the table, of an earlier release, does not have yet.
+        dataset = dataset.replace_schema(schema)
     # The path of a file begins with its day and goes on with its number in the commit.
     for fragment in sorted(dataset.get_fragments(filter=where), key=lambda each: str(each.path)):
         for batch in fragment.to_batches(

@@ -5,8 +5,10 @@ Belongs here: starting, asking and stopping it. What it is to do stands in the t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -131,11 +133,12 @@ class Serving:
         if self.process is None or self.process.poll() is not None:
             return
         os.killpg(self.process.pid, signal.SIGINT)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(30)
-        except subprocess.TimeoutExpired:
+        # Code servers outlive their master until they miss its heartbeat.
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.process.wait()
 
     def judged(self) -> dict[date, JudgedDay]:
         """The judged days."""
@@ -151,5 +154,5 @@ class Serving:
             target = self.lake.path("inbox") / f"{first}" / log.name
             target.parent.mkdir(exist_ok=True)
             partial = target.with_name(f"{log.name}.part")
-            partial.write_bytes(log.read_bytes())
+            shutil.copy2(log, partial)  # with its time, which tells the year of stamps that name none
             partial.replace(target)

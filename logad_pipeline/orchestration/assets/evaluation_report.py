@@ -35,7 +35,10 @@ def evaluation_report(
     context: dg.AssetExecutionContext, config: EvaluationDays, deployment: Deployment
 ) -> dg.MaterializeResult:
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
-    challenger = registry.load(f"models:/{registry.name}@{CHALLENGER}")
+    version = registry.version_of(CHALLENGER)
+    if version is None:
+        raise dg.Failure("there is no challenger: materialise anomaly_model first")
+    challenger = deployment.model(version)
     model = challenger.detector
     days = later_days(lake.days("windows"), [model.card["days"]], config.days)
     if not days:
