@@ -326,7 +326,8 @@ def _spare_workers() -> None:
     A write holds a thread while it waits for batches; with no other, reading what they are made of would wait
     for ever. The runtime looks at the variable once, when the first table is opened.
     """
-    if len(os.sched_getaffinity(0)) < _WORKERS:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if processors < _WORKERS:
         os.environ.setdefault("TOKIO_WORKER_THREADS", str(_WORKERS))
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from logad_pipeline.lake.judged_days import JudgedDay, judged_days
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.logs.simulator import simulate
+from logad_pipeline_tests.tiny_model import write_checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FIRST = date(2025, 3, 3)
@@ -58,9 +59,13 @@ class Serving:
             "OMP_NUM_THREADS": "1",
         }
 
-    def settle(self, **sections: Mapping[str, object]) -> None:
+    def tiny_base(self) -> str:
+        """A checkpoint that is trained in seconds, to be the base model."""
+        return str(write_checkpoint(self.root / "tiny"))
+
+    def settle(self, first_day: date = FIRST, **sections: Mapping[str, object]) -> None:
         """Write the settings; those of models and alerts count from the next run on."""
-        lines = ['lake = "lake"', f"first_day = {FIRST}"]
+        lines = ['lake = "lake"', f"first_day = {first_day}"]
         for name, values in sections.items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         (self.root / "logad.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -144,7 +149,7 @@ class Serving:
         """The judged days."""
         return {row.day: row for row in judged_days(self.lake)}
 
-    def drop(self, first: date, days: int, seed: int, lines_per_day: int = 400) -> None:
+    def drop(self, first: date, days: int, seed: int, lines_per_day: int = 300) -> None:
         """Put simulated logs of some days into the inbox, as a copy that takes its time would."""
         made = simulate(
             self.root / f"simulated-{seed}", start=first, days=days, seed=seed, lines_per_day=lines_per_day,

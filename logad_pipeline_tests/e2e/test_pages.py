@@ -10,20 +10,21 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .deployment import FIRST, Serving
+from .deployment import Serving
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 pytestmark = pytest.mark.story
 
-DAYS = [FIRST + timedelta(days=number) for number in range(3)]
+TODAY = datetime.now(UTC).date()
+DAYS = [TODAY - timedelta(days=back) for back in (3, 2, 1)]
 PAGE_SECONDS = 120
 LOCATION = "logad_pipeline.definitions"
 
@@ -32,11 +33,11 @@ LOCATION = "logad_pipeline.definitions"
 def serving(tmp_path: Path) -> Iterator[Serving]:
     """Three landed days, a champion, and nothing that runs by itself."""
     made = Serving(tmp_path)
-    model = {"base_model": "random", "vocab_size": 600, "max_steps": 3, "device": "cpu", "detectors": ["counts"]}
-    made.settle(operation={"by_itself": False, "look_every_seconds": 3600}, model=model)
+    model = {"base_model": made.tiny_base(), "max_steps": 3, "device": "cpu", "detectors": ["counts"]}
+    made.settle(first_day=DAYS[0], operation={"by_itself": False, "look_every_seconds": 3600}, model=model)
     try:
         made.logad("init")
-        made.drop(FIRST, days=3, seed=1)
+        made.drop(DAYS[0], days=3, seed=1)
         made.logad("ingest")
         made.logad("run")
         made.start()
@@ -60,8 +61,10 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
                      "--window-size=1500,1000", f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
         options.add_argument(argument)
     made = webdriver.Chrome(options=options, service=Service(driver))
-    yield made
-    made.quit()
+    try:
+        yield made
+    finally:
+        made.quit()
 
 
 def shown(browser: Chrome, xpath: str) -> Any:
@@ -85,20 +88,23 @@ def picture(browser: Chrome, name: str) -> None:
 
 def test_a_backfill_from_the_pages(serving: Serving, browser: Chrome) -> None:
     before = serving.judged()
+    assert list(before) == DAYS
     browser.get(f"{serving.url}/locations/{LOCATION}/asset-groups/daily/lineage")
     shown(browser, "//*[contains(text(), 'daily_report')]")
     picture(browser, "asset_graph")
 
     browser.get(f"{serving.url}/locations/{LOCATION}/jobs/daily/partitions")
-    shown(browser, "//button[contains(., 'Launch')]").click()
-    shown(browser, "//button[contains(., 'Launch') and ancestor::*[contains(@class, 'dialog')]]")
-    picture(browser, "backfill")
-    shown(browser, "//button[contains(., 'Launch') and ancestor::*[contains(@class, 'dialog')]]").click()
+    shown(browser, "//button[contains(., 'Materialize')]").click()
+    shown(browser, "//button[normalize-space()='All']").click()
+    shown(browser, "//button[normalize-space()='Launch backfill' and not(@disabled)]")
+    picture(browser, "launch_backfill")
+    shown(browser, "//button[normalize-space()='Launch backfill' and not(@disabled)]").click()
     serving.wait_for("a backfill from the pages has judged its days",
                      lambda: all(serving.judged()[day].judged_at > before[day].judged_at for day in DAYS))  # fmt: skip
+    serving.wait_for("its run has ended", lambda: serving.runs()[0]["status"] == "SUCCESS")
 
-    browser.get(f"{serving.url}/overview/backfills")
-    shown(browser, "//*[text()='Completed' or text()='Succeeded' or text()='Success']")
+    browser.get(f"{serving.url}/runs?view=backfills")
+    shown(browser, "//*[contains(text(), 'Completed') or contains(text(), 'Success')]")
     picture(browser, "backfills")
     browser.get(f"{serving.url}/assets/scores?view=partitions")
     shown(browser, f"//*[contains(text(), '{DAYS[-1]}')]")
