@@ -242,4 +242,7 @@ def load_settings(lake: Path | None = None) -> Settings:
     chosen_home = settings.dagster_home != Settings.model_fields["dagster_home"].default
     home = (file.parent / settings.dagster_home.expanduser()).absolute() if chosen_home else root / "dagster"
     uri = settings.tracking_uri or f"sqlite:///{root / 'mlflow' / 'mlflow.db'}"
-    return settings.model_copy(update={"lake": root, "dagster_home": home, "tracking_uri": uri})
+    alerts = settings.alerts
+    if alerts.file:
+        alerts = alerts.model_copy(update={"file": str((file.parent / Path(alerts.file).expanduser()).absolute())})
+    return settings.model_copy(update={"lake": root, "dagster_home": home, "tracking_uri": uri, "alerts": alerts})

@@ -89,6 +89,9 @@ def fold_alerts(lake: Lake, day: date) -> list[Alert]:
             alert.contested += 1
         elif name := quiet.by(row, text):
             alert.suppressed, alert.suppression = alert.suppressed + 1, name
+    scores = {row["window_id"]: row["score"] for row in rows}
+    for alert in alerts.values():
+        alert.window_ids.sort(key=lambda window: -scores[window])
     _look_back(lake, day, alerts)
     lake.replace_day("suppressed", day, quiet.batches())
     lake.replace_day("alerts", day, [_batch(day, list(alerts.values()))] if alerts else [])
@@ -139,9 +142,7 @@ def _alert_of(alerts: dict[str, Alert], row: dict[str, Any], text: str, day: dat
         )
     if row["score"] > alert.score:
         alert.score, alert.risk = row["score"], row["risk"]
-        alert.window_ids.insert(0, row["window_id"])
-    else:
-        alert.window_ids.append(row["window_id"])
+    alert.window_ids.append(row["window_id"])
     alert.first_time = _least(alert.first_time, row["first_time"])
     alert.last_time = _most(alert.last_time, row["last_time"])
     return alert

@@ -52,10 +52,10 @@ def judge_day(lake: Lake, day: date, model: AnomalyDetector, name: str, version:
         promised_rate=threshold.rate, budget=promise.a_day_and_host, in_force=threshold.in_force,
         recent_kinds=threshold.recent, files=files_in(lake, day),
     )  # fmt: skip
-    # Last, so that a day whose judging was cut short counts as not judged.
-    write_judged_day(lake, row)
     if [lake.day_files(table, day) for table in _MADE_OF] != made_of:
         raise DayReopened(f"{day}: its records or windows were made anew while it was judged; judge the day again")
+    # Last, so that a day whose judging was cut short counts as not judged.
+    write_judged_day(lake, row)
     return Judgement(account, row)
 
 

@@ -29,7 +29,7 @@ def sinks(settings: AlertSettings) -> dict[str, Send]:
     if settings.webhook:
         found["webhook"] = lambda notice: post(settings.webhook, notice)
     if settings.file:
-        file = Path(settings.file).expanduser()
+        file = Path(settings.file)
         found["file"] = lambda notice: write_line(file, notice)
     return found
 

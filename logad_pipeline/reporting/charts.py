@@ -74,14 +74,22 @@ def training(data: ReportData) -> Chart | None:
     """Loss by step; ``None`` without a training."""
     if data.training is None:
         return None
-    return _losses(*(tuple(values.tolist()) for values in data.training))
+    steps, train, held_out = (tuple(map(_or_none, values.tolist())) for values in data.training)
+    return _losses(steps, train, held_out)
+
+
+def _or_none(value: float) -> float | None:
+    # NaN equals nothing, and would be another curve every time.
+    return None if np.isnan(value) else value
 
 
 @lru_cache(maxsize=4)
-def _losses(steps: tuple[float, ...], train: tuple[float, ...], held_out: tuple[float, ...]) -> Chart | None:
+def _losses(
+    steps: tuple[float | None, ...], train: tuple[float | None, ...], held_out: tuple[float | None, ...]
+) -> Chart | None:
     # A model's reports, one a day, all show the same curve.
     return _chart(
-        lambda theme: plots.training_curves(steps, train, held_out, theme=theme),
+        lambda theme: plots.training_curves(*(np.array(v, np.float64) for v in (steps, train, held_out)), theme=theme),
         f"Training and held-out loss at {count(len(steps), 'step')}.",
     )
 

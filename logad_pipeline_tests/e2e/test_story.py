@@ -20,7 +20,7 @@ from .deployment import FIRST, Serving
 pytestmark = pytest.mark.story
 
 OPERATION = {"look_every_seconds": 5, "rest_seconds": 1, "rescore_days": 2, "catch_up_days": 3}
-RETRAINING = {"first_windows": 150, "new_windows": 10**6, "cooling_hours": 0, "held_out_days": 1, "drift_days": 30}
+RETRAINING = {"first_windows": 100, "new_windows": 10**6, "cooling_hours": 0, "held_out_days": 1, "drift_days": 30}
 MODEL = {
     "device": "cpu", "false_alarm_rate": 0.05,
     "detectors": ["surprise", "worst_line", "counts"],
@@ -85,7 +85,7 @@ def test_the_story(serving: Serving) -> None:
     assert registry.tag("1", "policy") == "rolling 28"
     assert registry.tag("1", "last_day") == str(DAYS[2]), "the last day is held out"
 
-    settle(serving, new_windows=200, max_steps=60)
+    settle(serving, new_windows=100, max_steps=60)
     serving.drop(DAYS[4], days=3, seed=2)
     serving.tell("three days of new normal data dropped")
     serving.wait_for("they are judged", lambda: set(serving.judged()) >= set(DAYS[:7]))

@@ -18,15 +18,17 @@ from logad_pipeline.lake.tables import Lake
 from .small_models import YEAR, raw_lines, stamped
 
 DAY, NEXT = date(YEAR, 3, 8), date(YEAR, 3, 9)
+WRITTEN = 1_741_500_000.0
+"""Seconds since 1970, a day of March 2025: the year of stamps that name none."""
 LATER = 2_000_000_000.0
-"""Seconds since 1970 at which every file of the tests is old."""
+"""When every file of the tests is old."""
 
 
 def lines_of(day: date, first: int, last: int) -> str:
     return "".join(f"{line}\n" for line in stamped(day, raw_lines(last))[first:last])
 
 
-def drop(lake: Lake, name: str, text: str | bytes, written: float = 1_741_500_000.0) -> Path:
+def drop(lake: Lake, name: str, text: str | bytes, written: float = WRITTEN) -> Path:
     """Put a file into the inbox, or write it on, as at that time."""
     path = lake.path("inbox") / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,13 +60,13 @@ def test_a_file_is_landed_at_the_second_look_and_never_again(lake: Lake) -> None
 
 
 def test_a_file_that_is_still_written_is_left_alone(lake: Lake) -> None:
-    drop(lake, "app.log", lines_of(DAY, 0, 3), written=1000)
-    first = look(lake, now=1010)
-    assert look(lake, first.seen, now=1030).waiting == ["app.log"], "it is too young"
-    drop(lake, "app.log", lines_of(DAY, 0, 5), written=1100)
-    grown = look(lake, first.seen, now=1200)
+    drop(lake, "app.log", lines_of(DAY, 0, 3), written=WRITTEN)
+    first = look(lake, now=WRITTEN + 10)
+    assert look(lake, first.seen, now=WRITTEN + 30).waiting == ["app.log"], "it is too young"
+    drop(lake, "app.log", lines_of(DAY, 0, 5), written=WRITTEN + 100)
+    grown = look(lake, first.seen, now=WRITTEN + 200)
     assert grown.waiting == ["app.log"], "it has grown since"
-    assert look(lake, grown.seen, now=1200).days == [DAY]
+    assert look(lake, grown.seen, now=WRITTEN + 200).days == [DAY]
     assert landed_lines(lake) == 5
 
 
@@ -117,7 +119,7 @@ def test_a_log_that_goes_on_is_landed_line_by_line_once(lake: Lake) -> None:
     seen: dict[str, Seen] = {}
     days = []
     for number, end in enumerate(pieces):
-        drop(lake, "app.log", whole[:end], written=1_741_500_000.0 + number)
+        drop(lake, "app.log", whole[:end], written=WRITTEN + number)
         found = look(lake, look(lake, seen).seen)
         seen = found.seen
         days.append(found.days)
