@@ -6,14 +6,12 @@ from (`landing`, `normalising`, `windowing`).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from queue import Full, Queue
 from typing import Final, Literal
 
 import numpy as np
@@ -22,6 +20,7 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
+from .feed import Feed, spare_workers
 from .schemas import ADDED_LATER, PARTITIONED, SCHEMAS
 
 __all__ = [
@@ -46,7 +45,6 @@ _UNFIT: Final = re.compile(r"[\[\]\\^|\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 _ROW_GROUP: Final = 1 << 16
 _SCAN_ROWS: Final = 20_000
 _COMPACT_EVERY: Final = 50
-_WORKERS: Final = 4
 
 
 class LakeError(Exception):
@@ -91,7 +89,7 @@ class Lake:
     """
 
     def __init__(self, root: Path) -> None:
-        _spare_workers()
+        spare_workers()
         self.root = Path(root).absolute()
         if bad := _UNFIT.search(str(self.root)):
             raise LakeError(
@@ -133,7 +131,7 @@ class Lake:
         if table not in PARTITIONED:
             raise MissingTable(f"the table '{table}' has no days; those with days are {_names(PARTITIONED)}")
         rows = 0
-        feed = _Feed()
+        feed = Feed()
         # The writer pulls its batches on a thread on which Delta cannot be asked for anything else; so it
         # works beside this one, which may read tables to make the batches.
         with ThreadPoolExecutor(1, "delta-writer") as pool:
@@ -318,40 +316,6 @@ def in_record_order(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         raise LakeDamaged(
             f"normalized: record {expected} is missing before record {min(early)}; normalise the day again"
         )
-
-
-def _spare_workers() -> None:
-    """Give Delta's runtime more than one thread where there is one processor.
-
-    A write holds a thread while it waits for batches; with no other, reading what they are made of would wait
-    for ever. The runtime looks at the variable once, when the first table is opened.
-    """
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if processors < _WORKERS:
-        os.environ.setdefault("TOKIO_WORKER_THREADS", str(_WORKERS))
-
-
-class _Feed:
-    """Hands batches from one thread to another, a few at a time; ``None`` ends them, an exception too."""
-
-    def __init__(self) -> None:
-        self._queue: Queue[pa.RecordBatch | BaseException | None] = Queue(maxsize=2)
-
-    def put(self, item: pa.RecordBatch | BaseException | None, writing: Future[None]) -> bool:
-        """Wait for room; ``False`` if the writer has ended before, whose own error tells why."""
-        while not writing.done():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except Full:
-                continue
-        return False
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
 
 
 def _schema_mode(delta: DeltaTable, table: str) -> Literal["merge"] | None:
