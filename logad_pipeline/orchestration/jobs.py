@@ -15,8 +15,8 @@ Job = Any  # what define_asset_job returns has no public name
 PREPARE = ("raw_logs", "normalized_logs", "windows")
 JUDGE = ("scores", "alerts", "daily_report")
 TRAIN = ("anomaly_model", "evaluation_report", "comparison_report", "champion_model")
-OF_DAYS = ("daily", "prepare_days", "judge_days")
-"""Jobs that go over days."""
+OF_DAYS = ("daily", "prepare_days", "judge_days", "__ASSET_JOB")
+"""Jobs that go over days; the last is Dagster's name for what its pages and backfills start."""
 
 
 @dg.op(description="Loads the champion and lets it judge a line; one that cannot is replaced by the one before.")
