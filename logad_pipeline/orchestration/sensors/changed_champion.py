@@ -60,11 +60,10 @@ def _remember(registry: Registry, before: str | None, now: str) -> None:
 def _judge_again(
     context: dg.SensorEvaluationContext, settings: Settings, known: dict[str, str | int]
 ) -> dg.SensorResult:
-    cursor, newest = json.dumps(known), settings.operation.rescore_days
-    rows = judged_days(Lake(settings.lake))[-newest:] if newest else []
-    prepared = Lake(settings.lake).days("windows")[-newest:] if newest else []
-    done = {row.day for row in rows if row.model_version == known["version"]}
-    days = sorted({*(row.day for row in rows), *prepared} - done)[-newest:] if newest else []
+    lake, newest, cursor = Lake(settings.lake), settings.operation.rescore_days, json.dumps(known)
+    judged = {row.day: row.model_version for row in judged_days(lake)}
+    there = sorted({*judged, *lake.days("windows")})
+    days = [day for day in there[len(there) - min(newest, len(there)) :] if judged.get(day) != known["version"]]
     if not days:
         return dg.SensorResult(skip_reason=f"the newest days are judged by version {known['version']}", cursor=cursor)
     if running := unfinished(context.instance, OF_DAYS):
