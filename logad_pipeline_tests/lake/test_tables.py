@@ -156,7 +156,7 @@ def test_a_table_of_many_appends_is_kept_in_few_files(lake: Lake) -> None:
 def test_errors_name_the_place_and_the_way_out(tmp_path: Path, lake: Lake) -> None:
     with pytest.raises(LakeNotFound, match=r"no lake at .*nowhere; run `logad init`"):
         Lake(tmp_path / "nowhere").scan("windows")
-    with pytest.raises(MissingTable, match="no table is called 'window'; the tables are ledger, normalized"):
+    with pytest.raises(MissingTable, match="no table is called 'window'; the tables are alerts, days"):
         lake.version("window")
     with pytest.raises(MissingTable, match="'ledger' has no days"):
         lake.replace_day("ledger", DAY, ())
