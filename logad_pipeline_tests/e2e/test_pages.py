@@ -89,7 +89,7 @@ def picture(browser: Chrome, name: str) -> None:
 def test_a_backfill_from_the_pages(serving: Serving, browser: Chrome) -> None:
     before = serving.judged()
     assert list(before) == DAYS
-    browser.get(f"{serving.url}/locations/{LOCATION}/asset-groups/daily/lineage")
+    browser.get(f"{serving.url}/asset-groups?expanded=global%40global%3Adaily%2Cglobal%40global%3Amodel")
     shown(browser, "//*[contains(text(), 'daily_report')]")
     picture(browser, "asset_graph")
 
