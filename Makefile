@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LAKE ?= data_lake
 export LOGAD_LAKE := $(LAKE)
 
-.PHONY: demo test check dev mlflow clean install benchmark
+.PHONY: demo test story check dev mlflow clean install benchmark
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,10 @@ demo: install
 
 test: install check
 	$(BIN)/python -m pytest
+
+# A whole deployment over minutes, with its servers and a browser where Chromium is installed.
+story: install
+	$(BIN)/python -m pytest -m story -s
 
 check: install
 	$(BIN)/ruff check .

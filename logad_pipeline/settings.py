@@ -84,6 +84,75 @@ class ExplanationSettings(BaseModel):
     timeout_s: float = Field(20.0, gt=0)
 
 
+class AlertSettings(BaseModel):
+    """What is promised of alarms, and who is told; see :class:`logad_pipeline.lake.thresholds.Promise`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    per_day_and_host: float = Field(0.0, ge=0)
+    """A budget in the place of ``model.false_alarm_rate``; 0 for none."""
+    adaptive: bool = True
+    recalibrate_days: int = Field(14, ge=1)
+    webhook: str = ""
+    """URL that new alerts are posted to as JSON; empty for none."""
+    file: str = ""
+    """File that new alerts are written to, one JSON object a line; empty for none."""
+    notice_days: int = Field(7, ge=1)
+    """Alerts of older days are not told of: nobody wants last year's from a backfill."""
+    again_after_days: int = Field(30, ge=1)
+    """After so many quiet days an alert is new again."""
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError(f"webhook '{url}' is no http:// or https:// address")
+        return url
+
+
+class RetrainingSettings(BaseModel):
+    """When a new model is trained by itself, and on what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_windows: int = Field(500, ge=1)
+    """Prepared windows from which on the first model is trained."""
+    new_windows: int = Field(20_000, ge=1)
+    """Windows accepted as normal since the newest model's days, from which on it is trained anew."""
+    unseen_share: float = Field(0.2, gt=0, le=1)
+    """Share of a day's records with texts that the champion has not learned from."""
+    score_stability: float = Field(0.5, gt=0)
+    """Population stability index of a day's scores."""
+    drift_days: int = Field(2, ge=1)
+    """Days in a row that must lie past one of the two marks."""
+    cooling_hours: float = Field(24.0, ge=0)
+    policy: Literal["rolling", "decayed", "all"] = "rolling"
+    days: int = Field(28, ge=1)
+    """Newest days for ``rolling``, half-life for ``decayed``."""
+    held_out_days: int = Field(2, ge=0)
+    """Newest days that are kept for the gate."""
+    habit_days: int = Field(3, ge=0)
+    """Days on which an alarm must come, and nobody call it anomalous, to be learned as normal; 0 for never."""
+
+
+class OperationSettings(BaseModel):
+    """What runs by itself, and how often it looks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by_itself: bool = True
+    """Whether the schedules and sensors are on where nobody has switched them in Dagster's pages."""
+    look_every_seconds: int = Field(30, ge=1)
+    rest_seconds: float = Field(60.0, ge=0)
+    """A file of the inbox is landed once it has not changed for so long."""
+    catch_up_days: int = Field(14, ge=0)
+    """How far back the daily schedule looks for days that were landed and not judged."""
+    rescore_days: int = Field(7, ge=0)
+    """Newest days that a new champion judges anew."""
+    keep_versions_days: int = Field(30, ge=1)
+    """How long the tables can be read as they were; what no such version needs is deleted every week."""
+
+
 class Settings(BaseSettings):
     """All settings. ``logad.toml`` in the working directory (or the file named by ``LOGAD_CONFIG``) is
     read first, then the environment (``LOGAD_LAKE``, ``LOGAD_MODEL__SEED``, …) overrides it.
@@ -106,6 +175,9 @@ class Settings(BaseSettings):
     windows: WindowSettings = WindowSettings()
     model: ModelSettings = ModelSettings()
     explanation: ExplanationSettings = ExplanationSettings()
+    alerts: AlertSettings = AlertSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+    operation: OperationSettings = OperationSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -188,4 +260,7 @@ def load_settings(lake: Path | None = None) -> Settings:
     chosen_home = settings.dagster_home != Settings.model_fields["dagster_home"].default
     home = (file.parent / settings.dagster_home.expanduser()).absolute() if chosen_home else root / "dagster"
     uri = settings.tracking_uri or f"sqlite:///{root / 'mlflow' / 'mlflow.db'}"
-    return settings.model_copy(update={"lake": root, "dagster_home": home, "tracking_uri": uri})
+    alerts = settings.alerts
+    if alerts.file:
+        alerts = alerts.model_copy(update={"file": str((file.parent / Path(alerts.file).expanduser()).absolute())})
+    return settings.model_copy(update={"lake": root, "dagster_home": home, "tracking_uri": uri, "alerts": alerts})

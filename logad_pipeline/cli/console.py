@@ -92,6 +92,13 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int], None
         yield update
 
 
+def table_console() -> Any:
+    """Where tables for people are printed: as wide as the terminal, or as a page."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140)
+
+
 def set_up_logging(verbose: bool) -> None:
     """Our own log at WARNING, or INFO if asked; libraries speak only at ERROR."""
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.ERROR)

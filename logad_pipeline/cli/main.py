@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from logad_pipeline.cli import benchmark, explain, files, lake
+from logad_pipeline.cli import benchmark, explain, files, lake, operation
 from logad_pipeline.cli.console import set_up_logging
 
 app = typer.Typer(
@@ -44,6 +44,9 @@ app.command()(benchmark.benchmark)
 app.command("benchmark-evidence")(explain.pointing)
 for command in (lake.init, lake.simulate, lake.ingest, lake.run, lake.train, lake.report, lake.doctor, lake.dev):
     app.command()(command)
+for daily in (operation.alerts, operation.feedback, operation.suppress, operation.suppressions, operation.backfill,
+              operation.promote, operation.rollback):  # fmt: skip
+    app.command()(daily)
 app.command("mlflow")(lake.mlflow_ui)
 
 

@@ -102,6 +102,16 @@ class AdaptiveThreshold:
             if not self._often[gone]:
                 del self._often[gone]
 
+    @property
+    def recent(self) -> tuple[Hashable, ...]:
+        """The kinds of the units that it remembers, oldest first; :meth:`recall` takes them."""
+        return tuple(self._recent)
+
+    def recall(self, kinds: Sequence[Hashable]) -> None:
+        """Remember units that another threshold saw, so as to go on where it stopped."""
+        for kind in kinds:
+            self._remember(kind)
+
     def adapted(self, log10_p: npt.ArrayLike, kinds: Sequence[Hashable] | None = None) -> FloatArray:
         """p-values of units in time order, stretched so that the rate in force comes to lie at the promised one.
 

@@ -154,7 +154,9 @@ class _Fit:
     def _trim(self) -> npt.NDArray[np.bool_]:
         """Which windows of the stream are too odd to be learned as normal."""
         unique, place, counts = np.unique(self.stream.ids, return_inverse=True, return_counts=True)
-        return odd_ones_out(self.stream.windows.take(unique, counts.astype(np.int64)))[place]
+        odd = odd_ones_out(self.stream.windows.take(unique, counts.astype(np.int64)))[place]
+        odd[sorted(self.stream.vouched)] = False
+        return odd
 
     def train_encoder(self, checkpoint: Path | None) -> TrainingHistory:
         kept = self.split.choose[~self.trimmed[self.split.choose]]

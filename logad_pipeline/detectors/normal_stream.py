@@ -74,6 +74,7 @@ class NormalStream:
         time_us: for each, microseconds since 1970 of its first dated line, or ``None``.
         facts: what is known of the record at each position, for the detectors of records; may be empty,
             then they are left out.
+        vouched: numbers of windows that a person vouched for: however odd, they are learned as normal.
     """
 
     windows: WindowSet
@@ -83,6 +84,7 @@ class NormalStream:
     group: Sequence[str] = ()
     time_us: Sequence[int | None] = ()
     facts: Mapping[int, RecordFacts] = field(default_factory=dict)
+    vouched: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ _MINUTE_US: Final = 60_000_000
 _CACHED_MINUTES: Final = 1 << 14
 _SHA_DIGITS: Final = 12
 _PROGRESS_LINES: Final = 10_000
+_PIECE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +77,22 @@ def land(
     tz: tzinfo = UTC,
     day: date | None = None,
     progress: Progress | None = None,
+    came_from: Path | None = None,
 ) -> Landing:
     """Take a log file into the lake, once.
 
     Each line goes to the event day of its record in ``tz``. A record without a time, and a rejected line,
     goes with the record before it in the file; those at the beginning of the file with the first that has a
     time. The ledger's rows are written last and in one commit: whatever stops a landing before leaves
-    nothing counted, and the next try overwrites what was left. A file that was landed before is only looked
-    at; raw parts of it that are missing are written again.
+    nothing counted, and the next try overwrites what was left. A file that was landed before, packed or not,
+    is only looked at; raw parts of it that are missing are written again.
 
-    Does not work for a file that is still being written: wait for its rotation, or copy it.
+    Does not work for a file that is still being written: `inbox` waits until it rests.
 
     Args:
         lake: where to.
         path: a regular file, packed or not.
+        came_from: the path to write down, where it is not ``path`` itself; its name is that of the source.
         format: name of the log format, or ``auto``.
         year: of the first dated line, for stamps that lack it; by default the file's own time tells it.
         tz: zone of stamps that name none, and of the days.
@@ -110,7 +113,13 @@ def land(
         if missing:
             _write_parts(lake, path, known, missing)
         return _landing(known, already=True)
-    rows = _plan(lake, path, sha, size, _Reading(format, year, tz, day, progress))
+    content, content_bytes = _content(path, sha, size)
+    if twin := _landed_as(lake, content):
+        return _landing(twin, already=True)
+    rows = [
+        replace(row, content_sha256=content, content_bytes=content_bytes)
+        for row in _plan(lake, path, came_from or path, (sha, size), _Reading(format, year, tz, day, progress))
+    ]
     _write_parts(lake, path, rows, {row.raw_path for row in rows})
     try:
         lake.append("ledger", LedgerRow.to_batch(rows), once=sha)
@@ -119,22 +128,43 @@ def land(
     return _landing(rows, already=False)
 
 
-def _plan(lake: Lake, path: Path, sha: str, size: int, how: _Reading) -> list[LedgerRow]:
-    """The ledger's rows of a file that was never landed, by day."""
+def _content(path: Path, sha: str, size: int) -> tuple[str, int]:
+    """sha256 and size of what a file holds, unpacked; those of the file itself where it is not packed."""
+    digest, total = hashlib.sha256(), 0
+    with open_log(path) as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            digest.update(piece)
+            total += len(piece)
+    return (sha, size) if total == size and digest.hexdigest() == sha else (digest.hexdigest(), total)
+
+
+def _landed_as(lake: Lake, content: str) -> list[LedgerRow]:
+    """The ledger's rows of a landed file that holds the same, packed or not; none if there is none."""
+    rows: list[LedgerRow] = []
+    same = (ds.field("content_sha256") == content) | (ds.field("file_sha256") == content)
+    for batch in lake.scan("ledger", where=same):
+        rows += LedgerRow.from_batch(batch)
+    first = min((row.file_sha256 for row in rows), default="")
+    return sorted((row for row in rows if row.file_sha256 == first), key=lambda row: row.day)
+
+
+def _plan(lake: Lake, path: Path, came_from: Path, file: tuple[str, int], how: _Reading) -> list[LedgerRow]:
+    """The ledger's rows of a file that was never landed, by day; ``file`` is its sha256 and size."""
+    sha, size = file
     zone = tz_name(how.tz)
     kind = identify(path, format=how.format, year=how.year, tz=how.tz)
     split = _split(path, kind, how.tz, how.progress)
     if not split.lines:
         raise UnreadableInput(f"{path}: is empty; there is nothing to land")
     timed = split.place_undated(how.day or _written_on(path, how.tz))
-    source = source_name(path.name)
+    source = source_name(came_from.name)
     name = _free_name(lake, source, sha, split.runs)
     now = datetime.now(UTC)
     return [
         LedgerRow(
             file_sha256=sha,
             source=source,
-            original_path=clean_text(str(path)),
+            original_path=clean_text(str(came_from)),
             format=kind.format,
             tz=zone,
             landed_at=now,

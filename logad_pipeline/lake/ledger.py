@@ -50,6 +50,8 @@ class LedgerRow:
     first_time: datetime | None
     raw_path: str
     timed: bool
+    content_sha256: str | None = None
+    content_bytes: int | None = None
 
     @staticmethod
     def to_batch(rows: Iterable[LedgerRow]) -> pa.RecordBatch:

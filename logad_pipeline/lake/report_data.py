@@ -24,6 +24,7 @@ from logad_pipeline.explanation.evidence import Evidence
 from logad_pipeline.explanation.explainer import Explainer
 from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportMember, ReportWindow
 from logad_pipeline.reporting.projection import tsne
+from logad_pipeline.reporting.promise import PromiseDay
 
 from .labels import label_windows
 from .score_cache import CachedScore, ScoreCache, window_key
@@ -51,6 +52,8 @@ class _Gathered:
     worst: dict[bytes, tuple[float, dict[str, Any]]] = field(default_factory=dict)
     repeats: Counter[bytes] = field(default_factory=Counter)
     sample: dict[bytes, tuple[float, bool | None]] = field(default_factory=dict)
+    contested: frozenset[str] = frozenset()
+    alerts: int = 0
 
 
 def line_account(lake: Lake, days: Collection[date]) -> LineAccount:
@@ -77,6 +80,9 @@ def gather_report(
     version: str,
     labels: dict[str, set[int]],
     settings: dict[str, str],
+    contested: Collection[str] = (),
+    promise: Sequence[PromiseDay] = (),
+    with_map: bool = True,
 ) -> ReportData:
     """Read scored rows of ``days`` once and gather the report on them.
 
@@ -85,8 +91,11 @@ def gather_report(
         version: of the model in the registry.
         labels: of ``labels.read_labels``; only told in the report, never used for a score.
         settings: shown as they are.
+        contested: windows that people called normal: they are neither ranked nor counted as alerts.
+        promise: what was promised and achieved up to these days.
+        with_map: whether embeddings are mapped by t-SNE, which takes longer than all the rest.
     """
-    found = _Gathered()
+    found = _Gathered(contested=frozenset(contested))
     by_host, hours = model.window_spec.group_by == "host", 24 * len(days) <= _MAX_SPANS
     for batch in batches:
         _take(batch, label_windows(batch, labels), found, by_host, hours)
@@ -98,7 +107,7 @@ def gather_report(
     quality = evaluate(scores[known], marks[known], THRESHOLD, seed=0, resamples=_RESAMPLES) if labelled else None
     with ScoreCache(cache_file(lake, model)) as cache:
         remembered = cache.get({*found.worst, *found.sample})
-    points = [key for key in found.sample if key in remembered]
+    points = [key for key in found.sample if key in remembered] if with_map else []
     alerts = np.array([found.sample[key][0] >= THRESHOLD for key in points], dtype=bool)
     projection = tsne(np.stack([remembered[key].cls for key in points]), 0, keep=alerts) if points else None
     keep = projection.index if projection else np.zeros(0, dtype=np.int64)
@@ -110,7 +119,7 @@ def gather_report(
         span=str(days[0]) if len(days) == 1 else f"{min(days)} to {max(days)}",
         generated_at=datetime.now(UTC),
         windows=len(scores),
-        alerts=int((scores >= THRESHOLD).sum()),
+        alerts=found.alerts,
         promised_rate=model.scale.false_alarm_rate,
         threshold=THRESHOLD,
         high_risk=HIGH_RISK,
@@ -129,6 +138,7 @@ def gather_report(
             np.array(history.train_loss),
             np.array(history.held_out_loss),
         ),
+        promise=tuple(promise),
         by_day=[(day, found.by_day[day, "windows"], found.by_day[day, "alerts"]) for day in sorted(days)],
         model=model_card(model, version),
         settings=settings,
@@ -163,8 +173,11 @@ def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered, by_ho
     rows = batch.drop_columns(["text_ids"]).to_pylist()
     for row, ids, score, label in zip(rows, batch.column("text_ids").to_pylist(), scores.tolist(), truth, strict=True):
         key = window_key(ids)
-        found.repeats[key] += 1
         found.by_day[row["day"], "windows"] += 1
+        if row["window_id"] in found.contested:
+            continue
+        found.repeats[key] += 1
+        found.alerts += score >= THRESHOLD
         found.by_day[row["day"], "alerts"] += score >= THRESHOLD
         _take_heat(row, score, found, by_host, hours)
         # Windows of the same texts differ by what their records name: the worst stands for all.

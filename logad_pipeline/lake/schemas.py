@@ -11,7 +11,10 @@ from typing import Final
 
 import pyarrow as pa
 
-__all__ = ["LEDGER", "NORMALIZED", "PARTITIONED", "QUARANTINE", "SCHEMAS", "SCORES", "WINDOWS"]
+__all__ = [
+    "ADDED_LATER", "ALERTS", "DAYS", "FEEDBACK", "LEDGER", "NORMALIZED", "NOTICES", "PARTITIONED", "QUARANTINE",
+    "SCHEMAS", "SCORES", "SUPPRESSED", "WINDOWS",
+]  # fmt: skip
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 # Delta names the values of a list `element`; the same name here keeps what is read equal to what was written.
@@ -39,9 +42,11 @@ LEDGER: Final = pa.schema(
         ("first_time", _TIME),  # of the day's first line that has a time, in file order; null if none
         ("raw_path", pa.string()),  # the day's bytes, relative to the lake's root
         ("timed", pa.bool_()),  # false: no line of the file has a time, the day was given to it as a whole
+        ("content_sha256", pa.string()),  # of the file's bytes unpacked; null as below
+        ("content_bytes", pa.int64()),  # how many those are; null as below
     ]
 )
-"""A row per landed file and day."""
+"""A row per landed file and day; columns that a row was written without, by an earlier release, are null."""
 
 NORMALIZED: Final = pa.schema(
     [
@@ -117,9 +122,92 @@ SCORES: Final = pa.schema(
         ("model_name", pa.string()),
         ("model_version", pa.string()),
         ("mask_version", pa.string()),
+        ("log10_p", pa.float64()),  # calibrated p-value behind the score, before the day's threshold; null as below
+        ("worst", pa.int64()),  # place in lines and text_ids of the line that surprised most; null as below
     ]
 )
-"""A row per scored window of a day."""
+"""A row per scored window of a day; columns that it was written without, by an earlier release, are null."""
+
+DAYS: Final = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("judged_at", _TIME),
+        ("model_name", pa.string()),
+        ("model_version", pa.string()),
+        ("windows", pa.int64()),  # 0: the day had no data
+        ("alerts", pa.int64()),  # of them, before feedback and suppressions
+        ("hosts", pa.int64()),  # streams that windows were cut from: hosts where they are grouped by host
+        ("records", pa.int64()),  # in those windows
+        ("unseen", pa.int64()),  # of them, with a text that the model has not learned from
+        ("psi", pa.float64()),  # population stability of the scores against the held-out ones; null if too few
+        ("promised_rate", pa.float64()),  # share of normal windows that may raise an alarm
+        ("budget", pa.float64()),  # alerts a day and host that the rate was made of; null if it was given itself
+        ("in_force", pa.float64()),  # the rate in force where the day began; null for a fixed threshold
+        ("recent_kinds", _INTS),  # kinds of the windows before the day that the threshold remembers
+        ("files", pa.int64()),  # landed files with lines on the day that were seen
+    ]
+)
+"""One row per judged day: what its verdicts were made with, and what they came to."""
+
+ALERTS: Final = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("alert_id", pa.string()),  # 12 hex digits; the same for the same line of the same stream on any day
+        ("source", pa.string()),
+        ("group_key", pa.string()),
+        ("text_id", pa.int64()),  # of the line that surprised most in its windows
+        ("text", pa.string()),
+        ("windows", pa.int64()),  # of the day that raised it
+        ("contested", pa.int64()),  # of them, called normal by a person
+        ("suppressed", pa.int64()),  # of them, kept quiet by a suppression
+        ("suppression", pa.string()),  # name of the last one that did; "" for none
+        ("score", pa.float64()),  # highest
+        ("risk", pa.string()),
+        ("window_ids", pa.list_(pa.field("element", pa.string()))),  # highest score first; 50 at most
+        ("first_time", _TIME),  # of the day's windows of it
+        ("last_time", _TIME),
+        ("first_seen", _TIME),  # as far back as the lake goes
+        ("model_version", pa.string()),
+    ]
+)
+"""A row per group of alerts of a day. It is open while windows > contested + suppressed."""
+
+SUPPRESSED: Final = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("suppression", pa.string()),
+        ("window_id", pa.string()),
+        ("first_time", _TIME),
+    ]
+)
+"""A row per alarm that a suppression kept quiet."""
+
+NOTICES: Final = pa.schema(
+    [
+        ("alert_id", pa.string()),
+        ("day", pa.date32()),  # of the alerts that the notice told of
+        ("sink", pa.string()),  # webhook or file
+        ("at", _TIME),
+    ]
+)
+"""A row per notice that was given; rows are only added."""
+
+FEEDBACK: Final = pa.schema(
+    [
+        ("window_id", pa.string()),
+        ("day", pa.date32()),  # of the window
+        ("verdict", pa.string()),  # normal, anomalous, or withdrawn
+        ("note", pa.string()),  # why, in the author's words; may be empty
+        ("author", pa.string()),
+        ("at", _TIME),  # when it was said; of one window the latest counts
+        ("source", pa.string()),  # this and the rest: the window as it was judged then
+        ("group_key", pa.string()),
+        ("text_ids", _INTS),
+        ("score", pa.float64()),  # null where it was not judged yet
+        ("model_version", pa.string()),  # null where it was not judged yet
+    ]
+)
+"""A row each time that a person gave a verdict on a window, or took one back; rows are only added."""
 
 SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
     {
@@ -128,9 +216,17 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
         "quarantine": QUARANTINE,
         "windows": WINDOWS,
         "scores": SCORES,
+        "feedback": FEEDBACK,
+        "days": DAYS,
+        "alerts": ALERTS,
+        "suppressed": SUPPRESSED,
+        "notices": NOTICES,
     }
 )
 """Schema by table name."""
 
-PARTITIONED: Final = frozenset({"normalized", "quarantine", "windows", "scores"})
-"""Tables that are partitioned by `day` and replaced a day at a time; the ledger only grows."""
+PARTITIONED: Final = frozenset({"normalized", "quarantine", "windows", "scores", "days", "alerts", "suppressed"})
+"""Tables that are partitioned by `day` and replaced a day at a time; the others only grow."""
+
+ADDED_LATER: Final = frozenset({"feedback", "days", "alerts", "suppressed", "notices"})
+"""Tables that a lake of an earlier release lacks; they are made, empty, when they are first asked for."""

@@ -1,31 +1,33 @@
-"""A day's windows -> scores, with a model; and the windows of days, as a model is fitted on them.
+"""A day's windows -> scores, with a model.
 
 Belongs here: what stands between the tables and the detectors. Which model and which days is the
-orchestration's choice.
+orchestration's choice; the windows that a model is fitted on are in `training_stream`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 
+from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
-from logad_pipeline.detectors.normal_stream import NormalStream
-from logad_pipeline.logs.facts import RecordFacts
 from logad_pipeline.windows import WindowIndex
 
-from .record_facts import COLUMNS, FactReader, other_records, strings_of
+from .drift import DriftGauge, gauge_of
 from .record_scores import RecordScores
 from .schemas import SCORES
 from .score_cache import CachedScore, ScoreCache, window_key
 from .tables import Lake, LakeDamaged
+from .thresholds import DayThreshold, kind_of
 from .windowing import texts_of
 
 SCORED_AT_ONCE: Final = 1024
@@ -33,21 +35,42 @@ _COPIED: Final = (
     "day", "window_id", "source", "group_key", "lines", "text_ids", "first_line", "last_line", "first_time",
     "last_time", "mask_version",
 )  # fmt: skip
-_STREAM_COLUMNS: Final = ("day", "text_ids", "record_ids", "first_time", "source", "group_key")
 
 Progress = Callable[[int, int], None]
 """Called with (unique windows done, total)."""
 
 
 @dataclass(frozen=True)
+class VerdictChange:
+    """A window whose verdict is not what it was: ``alert``, ``normal``, or ``absent`` where it did not exist."""
+
+    window_id: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class ScoreAccount:
-    """What scoring a day came to."""
+    """What scoring a day came to.
+
+    Attributes:
+        windows, alerts: of the day.
+        newly_scored: windows that this model had never seen.
+        highest: the highest score, 0 without windows.
+        records, unseen: in the windows; of them, with texts that the model has not learned from.
+        psi: population stability of the scores, ``None`` with too few.
+        changes: against the day's earlier verdicts; none if it had none.
+    """
 
     day: date
     windows: int
     alerts: int
     newly_scored: int
     highest: float
+    records: int
+    unseen: int
+    psi: float | None
+    changes: tuple[VerdictChange, ...]
 
 
 def cache_file(lake: Lake, model: AnomalyDetector) -> Path:
@@ -118,29 +141,130 @@ def _score(model: AnomalyDetector, windows: list[Sequence[int]], texts: Mapping[
 
 
 def score_day(
-    lake: Lake, day: date, model: AnomalyDetector, name: str, version: str, progress: Progress | None = None
+    lake: Lake,
+    day: date,
+    model: AnomalyDetector,
+    name: str,
+    version: str,
+    progress: Progress | None = None,
+    threshold: DayThreshold | None = None,
 ) -> ScoreAccount:
     """Judge the windows of a day and put the verdicts in the place of the day's earlier ones.
 
     Args:
         name, version: of the model, as the registry knows it; they are written beside every verdict.
+        threshold: where the day's threshold begins; ``None`` for the model's own, fixed.
 
     Raises:
         LakeDamaged: if the windows were masked by other rules than the model's.
         DayConflict: if another run scored the day meanwhile.
     """
-    account = {"alerts": 0, "new": 0, "highest": 0.0}
+    counted = _Counted(gauge_of(model))
+    earlier = lake.version("scores")
+    before, judged_before = _alerts_of(lake, day)
+    with tempfile.TemporaryFile(dir=lake.root) as spool:
+        batches = counted.each(scored_batches(lake, day, model, name, version, progress))
+        if threshold is not None:
+            batches = _under(threshold, model, batches, spool)
+        windows = lake.replace_day("scores", day, counted.alerts_in(batches))
+    changes = _changes(lake, day, before, counted.alerts, earlier) if judged_before else ()
+    gauge = counted.gauge
+    return ScoreAccount(
+        day, windows, len(counted.alerts), counted.new, counted.highest, gauge.records, gauge.unseen, gauge.psi, changes
+    )
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for batch, new in scored_batches(lake, day, model, name, version, progress):
-            values = batch.column("score").to_numpy()
-            account["alerts"] += int((values >= THRESHOLD).sum())
-            account["new"] += new
-            account["highest"] = max(account["highest"], float(values.max()))
+
+class _Counted:
+    """What is counted of a day while its batches go by."""
+
+    def __init__(self, gauge: DriftGauge) -> None:
+        self.gauge = gauge
+        self.new = 0
+        self.highest = 0.0
+        self.alerts: set[str] = set()
+
+    def each(self, batches: Iterable[tuple[pa.RecordBatch, int]]) -> Iterator[pa.RecordBatch]:
+        for batch, new in batches:
+            self.new += new
+            self.gauge.add(batch)
             yield batch
 
-    windows = lake.replace_day("scores", day, batches())
-    return ScoreAccount(day, windows, int(account["alerts"]), int(account["new"]), account["highest"])
+    def alerts_in(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            self.alerts.update(batch.filter(batch.column("is_anomaly")).column("window_id").to_pylist())
+            self.highest = max(self.highest, float(batch.column("score").to_numpy().max()))
+            yield batch
+
+
+def _under(
+    threshold: DayThreshold, model: AnomalyDetector, batches: Iterable[pa.RecordBatch], spool: IO[bytes]
+) -> Iterator[pa.RecordBatch]:
+    """The same rows under the day's threshold, which goes over them in order of time; they wait in a file."""
+    times: list[int] = []
+    ids: list[str] = []
+    kinds: list[int] = []
+    parts: list[FloatArray] = [np.zeros(0)]
+    with pa.ipc.new_stream(spool, SCORES) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            times += [time or 0 for time in batch.column("first_time").cast(pa.int64()).to_pylist()]
+            ids += batch.column("window_id").to_pylist()
+            kinds += map(kind_of, batch.column("text_ids").to_pylist())
+            parts.append(batch.column("log10_p").to_numpy())
+    log10_p = np.concatenate(parts)
+    order = sorted(range(len(ids)), key=lambda row: (times[row], ids[row]))
+    adapted = np.empty(len(ids))
+    adapted[order] = threshold.adapted(log10_p[order], [kinds[row] for row in order], model.scale.false_alarm_rate)
+    spool.seek(0)
+    start = 0
+    with pa.ipc.open_stream(spool) as reader:
+        for batch in reader:
+            scores = model.scale.score(adapted[start : start + batch.num_rows])
+            start += batch.num_rows
+            yield _with_scores(batch, scores, model)
+
+
+def _with_scores(batch: pa.RecordBatch, scores: FloatArray, model: AnomalyDetector) -> pa.RecordBatch:
+    made = _verdicts(scores, model)
+    columns = [made.get(field.name, batch.column(field.name)) for field in SCORES]
+    return pa.RecordBatch.from_arrays(columns, schema=SCORES)
+
+
+def _verdicts(scores: FloatArray, model: AnomalyDetector) -> dict[str, pa.Array]:
+    return {
+        "score": pa.array(scores),
+        "risk": pa.array([model.scale.risk(value) for value in scores.tolist()], pa.string()),
+        "is_anomaly": pa.array(scores >= THRESHOLD),
+    }
+
+
+def _alerts_of(lake: Lake, day: date) -> tuple[set[str], bool]:
+    """The windows of a day that raised an alarm, and whether it has any verdicts at all."""
+    alerts: set[str] = set()
+    judged = False
+    for batch in lake.scan("scores", [day], ["window_id", "is_anomaly"]):
+        judged = True
+        alerts.update(batch.filter(batch.column("is_anomaly")).column("window_id").to_pylist())
+    return alerts, judged
+
+
+def _changes(lake: Lake, day: date, before: set[str], after: set[str], earlier: int) -> tuple[VerdictChange, ...]:
+    """What is an alert and was none at the earlier version of the table, or was one and is none."""
+    raised, gone = after - before, before - after
+    there = _among(lake, day, gone, None)
+    was_there = _among(lake, day, raised, earlier)
+    changes = [VerdictChange(key, "alert", "normal" if key in there else "absent") for key in gone]
+    changes += [VerdictChange(key, "normal" if key in was_there else "absent", "alert") for key in raised]
+    return tuple(sorted(changes, key=lambda change: change.window_id))
+
+
+def _among(lake: Lake, day: date, wanted: set[str], version: int | None) -> set[str]:
+    """Those of the wanted windows that have a verdict, now or at a version of the table."""
+    if not wanted:
+        return set()
+    where = ds.field("window_id").isin(pa.array(sorted(wanted)))
+    batches = lake.scan("scores", [day], ["window_id"], where=where, version=version)
+    return {key for batch in batches for key in batch.column("window_id").to_pylist()}
 
 
 def scored_batches(
@@ -165,95 +289,24 @@ def scored_batches(
         known, new = score_windows(lake, model, ids, texts, progress)
         table = np.stack([known[window_key(window)].log10_p for window in ids])
         of_windows = {detector: table[:, column] for column, detector in enumerate(model.detectors)}
-        yield _rows(batch, model.judge(of_windows | of_records), model, name, version), new
+        worst = [int(np.argmax(known[window_key(window)].line_surprise)) for window in ids]
+        yield _rows(batch, model.judge(of_windows | of_records), worst, model, (name, version)), new
 
 
-def _rows(batch: pa.RecordBatch, judged: Judged, model: AnomalyDetector, name: str, version: str) -> pa.RecordBatch:
+def _rows(
+    batch: pa.RecordBatch, judged: Judged, worst: list[int], model: AnomalyDetector, made_by: tuple[str, str]
+) -> pa.RecordBatch:
     rows, channels = batch.num_rows, list(judged.detectors)
+    name, version = made_by
     values = np.stack(list(judged.detectors.values()), axis=1).ravel()
-    made = {
-        "score": pa.array(judged.score),
-        "risk": pa.array([model.scale.risk(value) for value in judged.score.tolist()]),
-        "is_anomaly": pa.array(judged.is_anomaly),
+    made = _verdicts(judged.score, model) | {
         "detectors": pa.MapArray.from_arrays(
             pa.array(np.arange(rows + 1, dtype=np.int32) * len(channels)), pa.array(channels * rows), pa.array(values)
         ),
         "model_name": pa.repeat(name, rows),
         "model_version": pa.repeat(version, rows),
+        "log10_p": pa.array(judged.log10_p),
+        "worst": pa.array(worst, pa.int64()),
     }
     columns = [batch.column(field.name) if field.name in _COPIED else made[field.name] for field in SCORES]
     return pa.RecordBatch.from_arrays(columns, schema=SCORES)
-
-
-def window_stream(
-    lake: Lake, days: Collection[date], version: int | None = None, *, facts: bool = False
-) -> NormalStream:
-    """Gather the windows of ``days``, ordered by time (those without one by their place).
-
-    Args:
-        version: of the windows table, to gather just what an earlier run saw; ``None`` for now.
-        facts: whether the facts of their records are wanted too; there are none if one of the days was
-            normalised without them.
-
-    Raises:
-        LakeDamaged: if the windows were cut from records that are gone; with ``facts`` also from others than
-            there are now.
-    """
-    texts = texts_of(lake, sorted(days))
-    index = WindowIndex()
-    known = _facts_of(lake, days) if facts else {}
-    rows: list[_Row] = []
-    for batch in lake.scan("windows", days, _STREAM_COLUMNS, version=version):
-        times = batch.column("first_time").cast(pa.int64()).to_pylist()
-        columns = (batch.column(name).to_pylist() for name in ("day", "text_ids", "record_ids"))
-        streams = (strings_of(batch.column(name)) for name in ("source", "group_key"))
-        for day, ids, records, time, source, group in zip(*columns, times, *streams, strict=True):
-            base = _base(day)
-            positions = tuple(base + record for record in records)
-            held = [texts[number] for number in ids if number in texts]
-            there = [known[at].template for at in positions if at in known] if known else held
-            if len(held) < len(ids) or there != held:
-                raise other_records(day)
-            unique = index.add([index.text_id(text) for text in held])
-            order = (day.toordinal(), time if time is not None else 0, min(records))
-            rows.append(_Row(order, unique, positions, source, group, time))
-    rows.sort(key=lambda row: row.order)
-    return NormalStream(
-        index.build(),
-        np.array([row.unique for row in rows], dtype=np.int64),
-        [row.positions for row in rows],
-        [row.source for row in rows],
-        [row.group for row in rows],
-        [row.time_us for row in rows],
-        known,
-    )
-
-
-class _Row(NamedTuple):
-    """A window on its way into a stream."""
-
-    order: tuple[int, int, int]
-    unique: int
-    positions: tuple[int, ...]
-    source: str
-    group: str
-    time_us: int | None
-
-
-def _base(day: date) -> int:
-    """Position of a day's first record: ids start anew each day, and its ordinal keeps them apart."""
-    return day.toordinal() << 40
-
-
-def _facts_of(lake: Lake, days: Collection[date]) -> dict[int, RecordFacts]:
-    """The facts of the records of some days by position; none if one of the days has none."""
-    reader = FactReader(shared=True)
-    found: dict[int, RecordFacts] = {}
-    for day in sorted(days):
-        base = _base(day)
-        for batch in lake.scan("normalized", [day], COLUMNS):
-            facts = reader.read(batch)
-            if facts is None:
-                return {}
-            found.update(zip((base + batch.column("record_id").to_numpy()).tolist(), facts, strict=True))
-    return found

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
-from queue import Full, Queue
 from typing import Final, Literal
 
 import numpy as np
@@ -21,11 +20,13 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from .schemas import PARTITIONED, SCHEMAS
+from .feed import Feed, spare_workers
+from .schemas import ADDED_LATER, PARTITIONED, SCHEMAS
 
 __all__ = [
     "AlreadyAppended",
     "DayConflict",
+    "DayReopened",
     "Lake",
     "LakeDamaged",
     "LakeError",
@@ -62,6 +63,10 @@ class DayConflict(LakeError):
     """Another writer replaced the same day of the table meanwhile; nothing was written by this one."""
 
 
+class DayReopened(DayConflict):
+    """What a day was made of was replaced while it was made; what was written is of the old."""
+
+
 class AlreadyAppended(LakeError):
     """The rows were appended before, by this writer or another; nothing was written now."""
 
@@ -84,6 +89,7 @@ class Lake:
     """
 
     def __init__(self, root: Path) -> None:
+        spare_workers()
         self.root = Path(root).absolute()
         if bad := _UNFIT.search(str(self.root)):
             raise LakeError(
@@ -95,13 +101,8 @@ class Lake:
         """Make the folders and the empty tables; what is there already stays as it is."""
         for name in _FOLDERS:
             (self.root / name).mkdir(parents=True, exist_ok=True)
-        for name, schema in SCHEMAS.items():
-            DeltaTable.create(
-                self.root / name,
-                schema,
-                mode="ignore",
-                partition_by=["day"] if name in PARTITIONED else None,
-            )
+        for name in SCHEMAS:
+            self._create(name)
 
     def path(self, folder: str, day: date | None = None) -> Path:
         """Path of a folder of the lake, or of a day in it (``raw/day=2024-10-10``); it need not exist."""
@@ -130,7 +131,7 @@ class Lake:
         if table not in PARTITIONED:
             raise MissingTable(f"the table '{table}' has no days; those with days are {_names(PARTITIONED)}")
         rows = 0
-        feed = _Feed()
+        feed = Feed()
         # The writer pulls its batches on a thread on which Delta cannot be asked for anything else; so it
         # works beside this one, which may read tables to make the batches.
         with ThreadPoolExecutor(1, "delta-writer") as pool:
@@ -165,7 +166,7 @@ class Lake:
         """Add rows in one commit, unless it was done before under the same name.
 
         Args:
-            table: the table; meant for the ledger.
+            table: one that only grows, such as the ledger.
             rows: in its schema.
             once: a name of what the rows are of; a second append under it is refused, from whatever process.
 
@@ -181,6 +182,7 @@ class Lake:
                 delta,
                 rows,
                 mode="append",
+                schema_mode=_schema_mode(delta, table),
                 commit_properties=CommitProperties(app_transactions=[Transaction(once, 1)]),
             )
         except CommitFailedError as error:
@@ -234,6 +236,29 @@ class Lake:
             where = among if where is None else where & among
         return _batches(dataset, SCHEMAS[table], list(columns) if columns is not None else None, where, batch_rows)
 
+    def day_files(self, table: str, day: date) -> frozenset[str]:
+        """Names of the files that hold a day of a table now; they change whenever the day is written."""
+        return frozenset(self._open(table).file_uris(partition_filters=[("day", "=", str(day))]))
+
+    def tidy(self, keep: timedelta) -> int:
+        """Put small files of each table together and delete those that no version younger than ``keep`` needs.
+
+        A training that pinned an older version of a table can then not be repeated. Returns the number of
+        deleted files.
+        """
+        deleted = 0
+        for table in SCHEMAS:
+            delta = self._open(table)
+            # Should it fail, then because a day is being written; the next time will do.
+            with suppress(CommitFailedError):
+                if table not in PARTITIONED:
+                    delta.optimize.compact()
+            hours = int(keep.total_seconds() // 3600)
+            deleted += len(delta.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False))
+            delta.create_checkpoint()
+            delta.cleanup_metadata()
+        return deleted
+
     def version(self, table: str) -> int:
         """Number of the table's newest commit; 0 when it is new."""
         number: int = self._open(table).version()
@@ -248,11 +273,17 @@ class Lake:
             found.update(batch.column("day").unique().to_pylist())
         return sorted(found)
 
+    def _create(self, table: str) -> None:
+        days = ["day"] if table in PARTITIONED else None
+        DeltaTable.create(self.root / table, SCHEMAS[table], mode="ignore", partition_by=days)
+
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
         if table not in SCHEMAS:
             raise MissingTable(f"no table is called '{table}'; the tables are {_names(SCHEMAS)}")
         if not DeltaTable.is_deltatable(str(self.root / "ledger")):
             raise LakeNotFound(f"no lake at {self.root}; run `logad init`, or name another folder")
+        if table in ADDED_LATER and not (self.root / table).exists():
+            self._create(table)
         if not DeltaTable.is_deltatable(str(self.root / table)):
             raise MissingTable(f"{self.path(table)}: the table is missing; `logad init` makes it anew, and empty")
         return DeltaTable(str(self.root / table), version=version)
@@ -287,29 +318,6 @@ def in_record_order(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         )
 
 
-class _Feed:
-    """Hands batches from one thread to another, a few at a time; ``None`` ends them, an exception too."""
-
-    def __init__(self) -> None:
-        self._queue: Queue[pa.RecordBatch | BaseException | None] = Queue(maxsize=2)
-
-    def put(self, item: pa.RecordBatch | BaseException | None, writing: Future[None]) -> bool:
-        """Wait for room; ``False`` if the writer has ended before, whose own error tells why."""
-        while not writing.done():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except Full:
-                continue
-        return False
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-
 def _schema_mode(delta: DeltaTable, table: str) -> Literal["merge"] | None:
     """How to write to a table: one of an earlier release gets its new columns with the first day written."""
     there = {field.name for field in delta.schema().fields}
@@ -319,6 +327,9 @@ def _schema_mode(delta: DeltaTable, table: str) -> Literal["merge"] | None:
 def _batches(
     dataset: ds.Dataset, schema: pa.Schema, columns: list[str] | None, where: ds.Expression | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
+    if not set(schema.names) <= set(dataset.schema.names):
+        # A condition may name a column that the table, of an earlier release, does not have yet.
+        dataset = dataset.replace_schema(schema)
     # The path of a file begins with its day and goes on with its number in the commit.
     for fragment in sorted(dataset.get_fragments(filter=where), key=lambda each: str(each.path)):
         for batch in fragment.to_batches(

@@ -5,8 +5,13 @@ from pathlib import Path
 import dagster as dg
 
 from logad_pipeline.lake.tables import Lake
-from logad_pipeline.registry.registry import Registry
+from logad_pipeline.lake.thresholds import Promise
+from logad_pipeline.registry.registry import CHAMPION, RegisteredModel, Registry
 from logad_pipeline.settings import Settings, load_settings
+
+_LOADED: dict[tuple[str, str, str], RegisteredModel] = {}
+"""Versions that this process has loaded; what a version holds never changes."""
+_KEPT = 2
 
 
 class Deployment(dg.ConfigurableResource["Deployment"]):
@@ -25,3 +30,35 @@ class Deployment(dg.ConfigurableResource["Deployment"]):
     def registry(self) -> Registry:
         """The model registry."""
         return Registry(self.settings())
+
+    def promise(self) -> Promise:
+        """What is promised of alarms."""
+        settings = self.settings()
+        alerts = settings.alerts
+        return Promise(
+            settings.model.false_alarm_rate, alerts.per_day_and_host or None, alerts.adaptive, alerts.recalibrate_days
+        )
+
+    def model(self, version: str) -> RegisteredModel:
+        """A version of the model, loaded once in this process."""
+        registry = self.registry()
+        key = (registry.uri, registry.name, version)
+        if key not in _LOADED:
+            loaded = registry.load(f"models:/{registry.name}/{version}")
+            while len(_LOADED) >= _KEPT:
+                _LOADED.pop(next(iter(_LOADED)))
+            _LOADED[key] = loaded
+        return _LOADED[key]
+
+    def champion(self) -> RegisteredModel:
+        """The champion.
+
+        Raises:
+            dagster.Failure: if there is none yet.
+        """
+        version = self.registry().version_of(CHAMPION)
+        if version is None:
+            raise dg.Failure(
+                "there is no champion yet: run the job `training`, or `logad train`; then these days again"
+            )
+        return self.model(version)

@@ -1,10 +1,19 @@
 """The days: one partitions definition and one backfill policy that all daily assets share."""
 
+import random
+import time
+from collections.abc import Callable, Sequence
 from datetime import date
+from typing import TypeVar
 
 import dagster as dg
 
+from logad_pipeline.lake.tables import DayConflict
 from logad_pipeline.settings import Settings
+
+T = TypeVar("T")
+ATTEMPTS = 6
+_FIRST_PAUSE_SECONDS = 1.0
 
 
 def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -19,5 +28,36 @@ def days_of(context: dg.AssetExecutionContext) -> list[date]:
     return sorted(date.fromisoformat(key) for key in context.partition_keys)
 
 
-# A backfill of thirty days is one run that goes from day to day, not thirty processes.
-ONE_RUN = dg.BackfillPolicy.single_run()
+def daily_asset(
+    days: dg.DailyPartitionsDefinition,
+    *,
+    deps: Sequence[str] = (),
+    kinds: set[str],
+    description: str,
+    check_specs: Sequence[dg.AssetCheckSpec] = (),
+) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
+    """The decorator of all daily assets.
+
+    A backfill of thirty days is one run that goes from day to day, not thirty processes.
+    """
+    return dg.asset(
+        deps=deps, partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run(), group_name="daily",
+        kinds=kinds, description=description, check_specs=check_specs,
+    )  # fmt: skip
+
+
+def in_its_turn(context: dg.AssetExecutionContext, day: date, work: Callable[[], T]) -> T:
+    """Do the work of one day; where another run is at the same day, say so and do it again after it.
+
+    Raises:
+        DayConflict: if the other runs do not end.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return work()
+        except DayConflict as error:
+            # Two that wait for one another must not meet again.
+            pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
+            context.log.warning("%s: attempt %d of %d, again in %.0f s: %s", day, attempt, ATTEMPTS, pause, error)
+            time.sleep(pause)
+    return work()

@@ -9,9 +9,14 @@ from logad_pipeline.settings import Settings
 
 def write_report(file: Path, data: ReportData) -> Path:
     """Render and write a report; the file appears only when it is whole."""
+    return write_page(file, render_report(data))
+
+
+def write_page(file: Path, page: str) -> Path:
+    """Write a page; the file appears only when it is whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(render_report(data), encoding="utf-8")
+    partial.write_text(page, encoding="utf-8")
     partial.replace(file)
     return file
 

@@ -27,6 +27,9 @@ def prepare_instance(settings: Settings) -> Path:
             "nux": {"enabled": False},  # a page that asks for an e-mail address is not what an operator came for
             # Two runs of the same days would only race for the same tables.
             "concurrency": {"runs": {"max_concurrent_runs": 1}},
+            # A sensor that lands a large file keeps no other waiting.
+            "sensors": {"use_threads": True, "num_workers": 4},
+            "schedules": {"use_threads": True, "num_workers": 2},
         }
         file.write_text(yaml.safe_dump(config), encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)

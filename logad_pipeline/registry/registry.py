@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 _MODEL_ARTIFACT: Final = "model"
+_TRIED: Final = "tried"
+_NO_SUCH: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class RegistryUnavailable(Exception):
@@ -122,12 +125,50 @@ class Registry:
 
         Raises:
             ModelNotFound: if the version does not exist or cannot be loaded; the alias then stays.
+            RegistryUnavailable: if the registry does not answer.
         """
-        model = self.load(f"models:/{self.name}/{version}")
+        self.try_out(version)
+        with self._asked():
+            self._client().set_registered_model_alias(self.name, alias, version)
+
+    def try_out(self, version: str) -> RegisteredModel:
+        """Load a version and let it judge a line; it is then marked as tried, see :meth:`was_tried`.
+
+        Raises:
+            ModelNotFound: if it does not exist, cannot be loaded, or does not judge.
+        """
         from logad_pipeline.streams import score_sequence
 
-        score_sequence(model.detector, ["session opened for user root by (uid=0)"])
-        self._client().set_registered_model_alias(self.name, alias, version)
+        model = self.load(f"models:/{self.name}/{version}")
+        try:
+            score = float(score_sequence(model.detector, ["session opened for user root by (uid=0)"])["score"])
+        except Exception as error:  # whatever it is: this model cannot judge
+            raise ModelNotFound(f"version {version} loads, but does not judge: {error}; `logad train`") from error
+        if not 0 <= score <= 1:
+            raise ModelNotFound(f"version {version} gives the score {score}, which is none; `logad train`")
+        self.annotate(version, {_TRIED: model.detector.version})
+        return model
+
+    def was_tried(self, version: str) -> bool:
+        """Whether :meth:`try_out` has found it sound."""
+        return self.tag(version, _TRIED) is not None
+
+    def model_tag(self, key: str) -> str | None:
+        """A tag of the registered model as a whole, or ``None``."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            value = self._client().get_registered_model(self.name).tags.get(key)
+        except MlflowException as error:
+            if error.error_code in _NO_SUCH:
+                return None
+            raise RegistryUnavailable(_down(self.uri, error)) from error
+        return None if value is None else str(value)
+
+    def set_model_tag(self, key: str, value: str) -> None:
+        """Write a tag of the registered model as a whole."""
+        with self._asked():
+            self._client().set_registered_model_tag(self.name, key, value)
 
     def version_of(self, alias: str) -> str | None:
         """The version that ``alias`` points at, or ``None``."""
@@ -138,9 +179,9 @@ class Registry:
         try:
             return str(self._client().get_model_version_by_alias(self.name, alias).version)
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in _NO_SUCH:
                 return None
-            raise RegistryUnavailable(f"{self.uri}: {error}") from error
+            raise RegistryUnavailable(_down(self.uri, error)) from error
 
     def loads(self, version: str) -> bool:
         """Whether a version is one that this release can judge with."""
@@ -151,11 +192,23 @@ class Registry:
             return False
         return True
 
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Say of a registry that does not answer, or refuses, that it does."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise RegistryUnavailable(_down(self.uri, error)) from error
+
     def versions(self) -> list[str]:
         """All versions, newest first."""
         if not self.exists():
             return []
-        found = self._client().search_model_versions(f"name = '{self.name}'")
+        with self._asked():
+            found = self._client().search_model_versions(f"name = '{self.name}'")
         return sorted((str(version.version) for version in found), key=int, reverse=True)
 
     def newest(self) -> str:
@@ -208,25 +261,49 @@ class Registry:
                 name, _, version = name.partition("/")
                 found = self._client().get_model_version(name, version)
         except MlflowException as error:
-            raise ModelNotFound(missing) from error
+            if error.error_code in _NO_SUCH:
+                raise ModelNotFound(missing) from error
+            raise RegistryUnavailable(_down(self.uri, error)) from error
         return name, str(found.version), str(found.run_id)
 
     def annotate(self, version: str, tags: Mapping[str, str]) -> None:
         """Write tags on a version."""
-        client = self._client()
-        for key, value in tags.items():
-            client.set_model_version_tag(self.name, version, key, value)
+        with self._asked():
+            client = self._client()
+            for key, value in tags.items():
+                client.set_model_version_tag(self.name, version, key, value)
 
     def tag(self, version: str, key: str) -> str | None:
         """A tag of a version, or ``None``."""
-        value = self._client().get_model_version(self.name, version).tags.get(key)
+        value = self.tags(version).get(key)
         return None if value is None else str(value)
 
+    def tags(self, version: str) -> Mapping[str, str]:
+        """All tags of a version."""
+        with self._asked():
+            return dict(self._client().get_model_version(self.name, version).tags)
+
+    def made_at(self, version: str) -> datetime:
+        """When a version was registered."""
+        with self._asked():
+            found = self._client().get_model_version(self.name, version)
+        return datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+
     def _client(self) -> MlflowClient:
+        from sqlalchemy.exc import SQLAlchemyError
+
         with _quiet():
             from mlflow import MlflowClient
 
-            return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            try:
+                return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            except (SQLAlchemyError, OSError) as error:
+                raise RegistryUnavailable(_down(self.uri, error)) from error
+
+
+def _down(uri: str, error: BaseException) -> str:
+    reason = " ".join(str(error).split())[:300]
+    return f"the registry at {uri} does not answer or refuses ({reason}); run it again when it does"
 
 
 def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
@@ -260,6 +337,9 @@ def _quiet() -> Iterator[None]:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # A server that is down is told of within a minute, and asked again by whatever runs next.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     yield

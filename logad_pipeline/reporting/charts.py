@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from logad_pipeline.reporting import plots
 from logad_pipeline.reporting.data import ReportData
 from logad_pipeline.reporting.figure import DOTS_PER_INCH, WIDTH_INCHES, ThemeName
+from logad_pipeline.reporting.promise import kept_by_day, kept_in_words
 from logad_pipeline.reporting.text import count, percent, score_text
 
 
@@ -72,9 +74,22 @@ def training(data: ReportData) -> Chart | None:
     """Loss by step; ``None`` without a training."""
     if data.training is None:
         return None
-    steps, train, held_out = data.training
+    steps, train, held_out = (tuple(map(_or_none, values.tolist())) for values in data.training)
+    return _losses(steps, train, held_out)
+
+
+def _or_none(value: float) -> float | None:
+    # NaN equals nothing, and would be another curve every time.
+    return None if np.isnan(value) else value
+
+
+@lru_cache(maxsize=4)
+def _losses(
+    steps: tuple[float | None, ...], train: tuple[float | None, ...], held_out: tuple[float | None, ...]
+) -> Chart | None:
+    # A model's reports, one a day, all show the same curve.
     return _chart(
-        lambda theme: plots.training_curves(steps, train, held_out, theme=theme),
+        lambda theme: plots.training_curves(*(np.array(v, np.float64) for v in (steps, train, held_out)), theme=theme),
         f"Training and held-out loss at {count(len(steps), 'step')}.",
     )
 
@@ -93,6 +108,9 @@ def heat(data: ReportData) -> Chart | None:
 
 def alert_rate(data: ReportData) -> Chart | None:
     """Promised against achieved alert rate; ``None`` without days."""
+    if data.promise:
+        kept = data.promise
+        return _chart(lambda theme: kept_by_day(kept, theme=theme), f"{kept_in_words(kept)}.")
     if not data.by_day:
         return None
     days = data.by_day

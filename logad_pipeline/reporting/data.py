@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from logad_pipeline.evaluation.metrics import Evaluation
 from logad_pipeline.explanation.evidence import Evidence, LineEvidence
+from logad_pipeline.reporting.promise import PromiseDay
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -121,6 +122,7 @@ class ReportData:
             none; ``heat_spans`` names the spans, hours of the day (UTC) where it is empty.
         training: optimiser steps, training loss and held-out loss (nats a masked token, NaN for none).
         by_day: (day, windows, alerts) in order.
+        promise: what was promised and achieved on each day up to these, in order; drawn instead of ``by_day``.
         model: the model card: version, weights used, mask version, days trained on, parameters, ….
         settings: name and value of every setting that led here.
     """
@@ -146,5 +148,6 @@ class ReportData:
     heat_spans: Sequence[str] = ()
     training: tuple[FloatArray, FloatArray, FloatArray] | None = None
     by_day: Sequence[tuple[date | str, int, int]] | None = None
+    promise: Sequence[PromiseDay] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)

@@ -1,15 +1,107 @@
-"""The plot of promised against achieved false-alarm rates.
+"""Promised against achieved: false-alarm rates of a benchmark, and a deployment's alarms day by day.
 
-Belongs here: this plot alone; the others are in ``plots``.
+Belongs here: these plots and the words for them; the others are in ``plots``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
-from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, new_axes, png
+from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, drawable, new_axes, png
+from logad_pipeline.reporting.text import count
+
+
+@dataclass(frozen=True)
+class PromiseDay:
+    """What was promised for a day, and what came.
+
+    Attributes:
+        windows, hosts: judged windows, and the hosts that they are of.
+        alarms: windows that raised one.
+        confirmed: of them, called anomalous by a person.
+        rate: promised share of normal windows.
+        budget: promised alarms a day and host, ``None`` where the rate itself was promised.
+    """
+
+    day: date
+    windows: int
+    hosts: int
+    alarms: int
+    confirmed: int
+    rate: float
+    budget: float | None = None
+
+    @property
+    def of(self) -> int:
+        """What alarms are counted by: hosts under a budget, windows under a rate."""
+        return self.windows if self.budget is None else self.hosts
+
+    @property
+    def allowed(self) -> float:
+        """How many alarms the promise allows for."""
+        return self.windows * self.rate if self.budget is None else self.hosts * self.budget
+
+
+def promise_kept(days: Sequence[PromiseDay]) -> bool:
+    """Whether no more came than was promised, over all the days together, chance allowed for.
+
+    Alarms that people confirmed are not counted. The allowance is the 99 % point of a Poisson count, by its
+    normal approximation, and alarms come in clusters: a day alone says little.
+    """
+    allowed = sum(day.allowed for day in days)
+    return sum(day.alarms - day.confirmed for day in days) <= allowed + 2.33 * float(np.sqrt(allowed)) + 1
+
+
+def kept_in_words(days: Sequence[PromiseDay]) -> str:
+    """What was promised and what came, in one line."""
+    alarms, confirmed = sum(day.alarms for day in days), sum(day.confirmed for day in days)
+    allowed = sum(day.allowed for day in days)
+    by_whom = f", {confirmed:,} of them confirmed" if confirmed else ""
+    return f"{count(alarms, 'alarm')} in {count(len(days), 'day')}{by_whom}; promised at most {allowed:.3g}"
+
+
+def kept_by_day(days: Sequence[PromiseDay], *, theme: ThemeName = "light") -> bytes | None:
+    """Alarms of each day as bars, what was promised as a line; ``None`` without a judged window.
+
+    Under a budget, alarms are counted a host; under a rate, in per cent of the windows. Bars of days that
+    exceed the promise are hatched; what people confirmed is drawn apart.
+    """
+    if not any(day.windows for day in days):
+        return None
+    look = THEMES[theme]
+    budget = days[-1].budget is not None
+    figure, axes = new_axes(
+        drawable(kept_in_words(days)), "day", "alarms a host" if budget else "alarms among windows (%)", theme=look,
+        height=2.9,
+    )  # fmt: skip
+    scale = np.array([(1.0 if budget else 100.0) / max(day.of, 1) for day in days])
+    alarms = np.array([day.alarms - day.confirmed for day in days]) * scale
+    confirmed = np.array([day.confirmed for day in days]) * scale
+    allowed = np.array([day.allowed for day in days]) * scale
+    above = np.array([not promise_kept([day]) for day in days])
+    place = np.arange(len(days))
+    for chosen, colour, hatch, name in (
+        (~above, look.normal, "", "within the promise, chance allowed for"),
+        (above, look.alert, "///", "above it"),
+    ):
+        if chosen.any():
+            axes.bar(place[chosen], alarms[chosen], width=0.7, color=colour, hatch=hatch, edgecolor=look.paper,
+                     linewidth=0.0, label=name)  # fmt: skip
+    if confirmed.any():
+        axes.bar(place, confirmed, bottom=alarms, width=0.7, color=look.labelled, alpha=0.6, label="confirmed")
+    edges = np.concatenate((place - 0.5, [len(days) - 0.5]))
+    axes.stairs(allowed, edges, baseline=None, color=look.ink, linewidth=1.4, label="promised")
+    axes.set_ylim(0.0, 1.4 * max(float(allowed.max()), float((alarms + confirmed).max()), 1e-3))
+    axes.set_xlim(-0.6, len(days) - 0.4)
+    every = max(1, -(-len(days) // 10))
+    axes.set_xticks(place[::every], [f"{day.day:%m-%d}" for day in days[::every]])
+    axes.grid(False, axis="x")
+    add_legend(axes, look, loc="upper left", ncols=4)
+    return png(figure)
 
 
 def promised_against_achieved(

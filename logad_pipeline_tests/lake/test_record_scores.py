@@ -11,8 +11,9 @@ from logad_pipeline.lake import record_scores
 from logad_pipeline.lake.landing import land
 from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.lake.report_data import gather_report
-from logad_pipeline.lake.scoring import score_day, window_stream
+from logad_pipeline.lake.scoring import score_day
 from logad_pipeline.lake.tables import Lake, LakeDamaged
+from logad_pipeline.lake.training_stream import window_stream
 from logad_pipeline.lake.windowing import cut_day
 from logad_pipeline.streams import FileScorer, ReadSpec, WindowReader, normal_stream
 from logad_pipeline_tests.tiny_model import CYCLE, WINDOW

@@ -16,8 +16,9 @@ from logad_pipeline.lake.landing import land
 from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.lake.report_data import gather_report, line_account
 from logad_pipeline.lake.score_cache import CachedScore, ScoreCache, window_key
-from logad_pipeline.lake.scoring import check_masks, score_day, scored_batches, window_stream
+from logad_pipeline.lake.scoring import check_masks, score_day, scored_batches
 from logad_pipeline.lake.tables import Lake, LakeDamaged
+from logad_pipeline.lake.training_stream import window_stream
 from logad_pipeline.lake.windowing import cut_day
 from logad_pipeline_tests.tiny_model import FOREIGN, WINDOW, cycle_lines, windows_of
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,7 +156,7 @@ def test_a_table_of_many_appends_is_kept_in_few_files(lake: Lake) -> None:
 def test_errors_name_the_place_and_the_way_out(tmp_path: Path, lake: Lake) -> None:
     with pytest.raises(LakeNotFound, match=r"no lake at .*nowhere; run `logad init`"):
         Lake(tmp_path / "nowhere").scan("windows")
-    with pytest.raises(MissingTable, match="no table is called 'window'; the tables are ledger, normalized"):
+    with pytest.raises(MissingTable, match="no table is called 'window'; the tables are alerts, days"):
         lake.version("window")
     with pytest.raises(MissingTable, match="'ledger' has no days"):
         lake.replace_day("ledger", DAY, ())
@@ -187,3 +188,21 @@ def test_records_come_in_order_however_they_lie() -> None:
 
 def test_the_partitioned_tables_have_a_day() -> None:
     assert all("day" in SCHEMAS[name].names for name in PARTITIONED)
+
+
+def test_one_processor_is_enough_to_read_while_writing(lake: Lake) -> None:
+    lake.replace_day("quarantine", DAY, [quarantined(DAY, range(3))])
+    code = f"""
+import datetime, os, pathlib
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+from logad_pipeline.lake.tables import Lake
+lake, day = Lake(pathlib.Path({str(lake.root)!r})), datetime.date({DAY.year}, 1, 1)
+def batches():
+    yield from lake.scan("quarantine", [day])
+print(lake.replace_day("quarantine", day, batches()))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TOKIO_WORKER_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240, env=environment
+    )
+    assert done.stdout == "3\n"

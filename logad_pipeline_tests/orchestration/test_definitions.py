@@ -22,12 +22,14 @@ UPSTREAM = {
     "normalized_logs": {"raw_logs"},
     "windows": {"normalized_logs"},
     "scores": {"windows"},
-    "daily_report": {"scores"},
+    "alerts": {"scores"},
+    "daily_report": {"alerts"},
     "anomaly_model": {"windows"},
     "evaluation_report": {"anomaly_model"},
-    "champion_model": {"evaluation_report"},
+    "comparison_report": {"evaluation_report"},
+    "champion_model": {"comparison_report"},
 }
-DAILY = ("raw_logs", "normalized_logs", "windows", "scores", "daily_report")
+DAILY = ("raw_logs", "normalized_logs", "windows", "scores", "alerts", "daily_report")
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_the_jobs(definitions: dg.Definitions) -> None:
     selected = {
         job.name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
         for job in definitions.resolve_all_job_defs()
-        if not job.name.startswith("__")
+        if not job.name.startswith("__") and job.name not in ("try_champion", "tidy_lake")
     }
     assert selected == {
         "daily": set(DAILY),
@@ -90,6 +92,17 @@ def test_the_jobs(definitions: dg.Definitions) -> None:
         "judge_days": set(DAILY[3:]),
         "training": set(UPSTREAM) - set(DAILY),
     }
+
+
+def test_what_runs_by_itself(definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def switched(location: dg.Definitions) -> dict[str, str]:
+        found = [*(location.sensors or ()), *(location.schedules or ())]
+        return {each.name: each.default_status.value for each in found}
+
+    names = {"inbox", "retraining", "changed_champion", "daily_scoring", "weekly_tidying"}
+    assert switched(definitions) == dict.fromkeys(names, "RUNNING")
+    monkeypatch.setenv("LOGAD_OPERATION__BY_ITSELF", "false")
+    assert switched(build_definitions(load_settings(tmp_path / "lake"))) == dict.fromkeys(names, "STOPPED")
 
 
 def test_checks_that_block(definitions: dg.Definitions) -> None:
@@ -101,6 +114,8 @@ def test_checks_that_block(definitions: dg.Definitions) -> None:
         "day_has_data": False,
         "share_of_unparsed_lines": False,
         "alerts_near_the_promise": False,
+        "notices_were_taken": False,
+        "promise_kept": False,
     }
 
 

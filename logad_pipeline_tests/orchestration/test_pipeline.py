@@ -18,7 +18,7 @@ import zstandard
 from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.lake.landing import land
 from logad_pipeline.lake.ledger import raw_parts
-from logad_pipeline.orchestration.assets.champion_model import champion_model, gate
+from logad_pipeline.orchestration.assets.champion_model import champion_model
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.runs import RunFailed, prepare_instance, run_job
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION
@@ -94,7 +94,7 @@ def test_each_job_went_through_all_days_in_one_run(judged: Deployed) -> None:
         runs = instance.get_runs()
     assert Counter(run.job_name for run in runs) == {"prepare_days": 1, "training": 1, "judge_days": 1}
     assert all(run.is_success for run in runs)
-    for asset in ("raw_logs", "normalized_logs", "windows", "scores", "daily_report"):
+    for asset in ("raw_logs", "normalized_logs", "windows", "scores", "alerts", "daily_report"):
         assert materialised(judged, asset) == dict.fromkeys(map(str, DAYS), 1), asset
 
 
@@ -105,7 +105,7 @@ def test_judging_again_gives_the_same_rows_without_asking_the_model(
         raise AssertionError("a window was scored a second time")
 
     monkeypatch.setattr("logad_pipeline.detectors.ensemble.AnomalyDetector.score_encoded", unwanted)
-    tables = ("normalized", "quarantine", "windows", "scores")
+    tables = ("normalized", "quarantine", "windows", "scores", "alerts")
     before = {table: spare.rows(table) for table in tables}
     run_id = run_job(spare.settings, "daily", (DAYS[0], DAYS[-1]))
     assert {table: spare.rows(table) for table in tables} == before
@@ -260,7 +260,7 @@ def test_the_lake_gives_the_scores_that_files_give(judged: Deployed) -> None:
 
     detector = judged.registry.load("models:/logad@champion", "cpu").detector
     in_lake = {
-        tuple(sorted(row["lines"])): (row["score"], dict(row["detectors"]))
+        tuple(sorted(row["lines"])): (float(detector.scale.score(row["log10_p"])), dict(row["detectors"]))
         for row in judged.rows("scores", DAYS[:1])
         if row["source"] == "db01.log"
     }
@@ -277,36 +277,6 @@ def test_the_lake_gives_the_scores_that_files_give(judged: Deployed) -> None:
 # ---------------------------------------------------------------- the gate
 
 
-class Tags:
-    """A registry that only knows tags."""
-
-    def __init__(self, **shares: str) -> None:
-        self.shares = shares
-
-    def tag(self, version: str, key: str) -> str | None:
-        assert key == "alert_share"
-        return self.shares.get(f"v{version}")
-
-
-@pytest.mark.parametrize(
-    ("shares", "champion", "passes"),
-    [
-        ({}, None, True),
-        ({}, "2", True),
-        ({"v1": "0.1", "v2": "0.14"}, "1", True),
-        ({"v1": "0.1", "v2": "0.16"}, "1", False),
-        ({"v1": "0.0", "v2": "0.02"}, "1", True),  # twice the promise always passes
-        ({"v1": "0.0", "v2": "0.03"}, "1", False),
-        ({"v1": "0.1"}, "1", False),
-        ({"v2": "0.0"}, "1", False),
-    ],
-)
-def test_the_gate(shares: dict[str, str], champion: str | None, passes: bool) -> None:
-    verdict, reason = gate(Tags(**shares), "2", champion, promised=0.01)  # type: ignore[arg-type]
-    assert verdict is passes
-    assert reason
-
-
 def materialise_champion(deployed: Deployed) -> dict[str, object]:
     prepare_instance(deployed.settings)
     result = dg.materialize([champion_model], resources={"deployment": Deployment(lake=str(deployed.root))})
@@ -314,24 +284,33 @@ def materialise_champion(deployed: Deployed) -> dict[str, object]:
     return {name: value.value for name, value in event.metadata.items()}
 
 
-def add_challenger(deployed: Deployed, alert_share: float) -> None:
-    """A second version, of the same files."""
+def add_challenger(deployed: Deployed, passed: bool, against: str = "1") -> None:
+    """A second version, of the same files, and what the gate said of it."""
     client = deployed.registry._client()
     first = client.get_model_version("logad", "1")
     client.create_model_version("logad", first.source, first.run_id)
-    deployed.registry.annotate("2", {"alert_share": str(alert_share)})
+    tell_gate(deployed, passed, against)
     deployed.registry.set_alias(CHALLENGER, "2")
+
+
+def tell_gate(deployed: Deployed, passed: bool, against: str = "1") -> None:
+    verdict = {"passed": passed, "against": against, "reason": "alarms on 90.00% of windows"}
+    deployed.registry.annotate("2", {"gate": json.dumps(verdict)})
 
 
 def test_who_becomes_champion(spare: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = spare.registry
-    add_challenger(spare, alert_share=0.9)
+    add_challenger(spare, passed=False)
     told = materialise_champion(spare)
     assert (told["gate_passed"], told["champion"]) == (False, "1")
     assert "90.00%" in str(told["reason"])
     assert registry.version_of(CHAMPION) == "1", "it cries wolf"
 
-    registry.annotate("2", {"alert_share": "0"})
+    tell_gate(spare, passed=True, against="7")
+    assert "compared with version 7" in str(materialise_champion(spare)["reason"])
+    assert registry.version_of(CHAMPION) == "1", "another champion was passed"
+
+    tell_gate(spare, passed=True)
     monkeypatch.setenv("LOGAD_MODEL__AUTOMATIC_PROMOTION", "false")
     told = materialise_champion(spare)
     assert (told["gate_passed"], told["champion"]) == (True, "1")
@@ -351,8 +330,7 @@ def test_a_champion_of_an_older_format_stands_in_no_ones_way(spare: Deployed, tm
     client = registry._client()
     version = str(client.create_model_version("logad", old.as_uri()).version)
     client.set_registered_model_alias("logad", CHAMPION, version)
-    registry.annotate(version, {"alert_share": "0"})
-    registry.annotate("1", {"alert_share": "0.9"})
+    registry.annotate("1", {"gate": json.dumps({"passed": True, "against": "", "reason": ""})})
     before = spare.rows("scores")
     with pytest.raises(RunFailed, match=r"model format 1, this release reads 2"):
         run_job(spare.settings, "judge_days", (DAYS[0], DAYS[0]))
@@ -377,7 +355,7 @@ def test_a_day_of_an_earlier_release_is_judged_by_its_texts_and_said_so(spare: D
 
 
 def test_the_report_of_days_judged_by_two_versions_speaks_of_the_newest(spare: Deployed) -> None:
-    add_challenger(spare, alert_share=0)
+    add_challenger(spare, passed=True)
     spare.registry.set_alias(CHAMPION, "2")
     run_job(spare.settings, "judge_days", (DAYS[-1], DAYS[-1]))
     versions = {row["day"]: row["model_version"] for row in spare.rows("scores")}

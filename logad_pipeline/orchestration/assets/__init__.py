@@ -2,8 +2,10 @@
 
 import dagster as dg
 
+from logad_pipeline.orchestration.assets.alerts import build_alerts
 from logad_pipeline.orchestration.assets.anomaly_model import anomaly_model
 from logad_pipeline.orchestration.assets.champion_model import champion_model
+from logad_pipeline.orchestration.assets.comparison_report import comparison_report
 from logad_pipeline.orchestration.assets.daily_report import build_daily_report
 from logad_pipeline.orchestration.assets.evaluation_report import evaluation_report
 from logad_pipeline.orchestration.assets.normalized_logs import build_normalized_logs
@@ -19,8 +21,10 @@ def build_assets(days: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition
         build_normalized_logs(days),
         build_windows(days),
         build_scores(days),
+        build_alerts(days),
         build_daily_report(days),
         anomaly_model,
         evaluation_report,
+        comparison_report,
         champion_model,
     ]

@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import date
+from typing import Any, cast
 
 import dagster as dg
 
@@ -9,18 +10,26 @@ from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.fitting import FitSpec, fit_detector
 from logad_pipeline.detectors.registry import RECORD_DETECTORS
 from logad_pipeline.lake.record_facts import days_without_facts
-from logad_pipeline.lake.scoring import window_stream
+from logad_pipeline.lake.training_stream import Policy, choose, window_stream
 from logad_pipeline.orchestration.deployment import Deployment
+from logad_pipeline.orchestration.lineage import PINNED, checkpoint_name, lineage_of, lineage_tags
 from logad_pipeline.orchestration.metadata import picture
-from logad_pipeline.registry.registry import CHALLENGER, log_pictures
+from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, log_pictures
 from logad_pipeline.settings import Settings
 
 
 class TrainingDays(dg.Config):
-    """Which days are learned from: ISO dates, both included; empty for the first and last there is."""
+    """What is learned from. ISO dates, both included; empty for the first and last day there is.
+
+    ``policy``, ``span`` and ``held_out_days``: see `lake.training_stream.choose`; by default all the days.
+    """
 
     first_day: str = ""
     last_day: str = ""
+    policy: str = "all"
+    span: int = 28
+    held_out_days: int = 0
+    reason: str = "asked for"
 
 
 def chosen_days(prepared: list[date], config: TrainingDays) -> list[date]:
@@ -52,8 +61,12 @@ def anomaly_model(
     from logad_pipeline.reporting.plots import training_curves
 
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
-    days = chosen_days(lake.days("windows"), config)
-    table_version = lake.version("windows")
+    versions = {table: lake.version(table) for table in PINNED}
+    choice = choose(
+        lake, chosen_days(lake.days("windows"), config), cast("Policy", config.policy), config.span,
+        held_out=config.held_out_days, habit_days=settings.retraining.habit_days,
+    )  # fmt: skip
+    days = choice.days
     spec = settings.fit_spec()
     wanted = not RECORD_DETECTORS.keys().isdisjoint(spec.detectors)
     if wanted and (lacking := days_without_facts(lake, days)):
@@ -61,13 +74,14 @@ def anomaly_model(
             "%s: normalised by an earlier release, so the model is fitted without detectors of records; "
             "materialise normalized_logs and windows of %d days again", lacking[0], len(lacking),
         )  # fmt: skip
-    stream = window_stream(lake, days, table_version, facts=wanted)
+    stream = window_stream(lake, days, versions["windows"], facts=wanted, choice=choice)
     context.log.info("%d windows of %d days, %d distinct", len(stream.ids), len(days), len(stream.windows))
-    checkpoint = lake.path("checkpoints") / f"{days[0]}_{days[-1]}_v{table_version}"
+    lineage = lineage_of(settings, config, choice, versions, registry.version_of(CHAMPION))
+    checkpoint = lake.path("checkpoints") / checkpoint_name(lineage)
     with registry.run(f"train {days[0]} to {days[-1]}") as mlflow:
-        mlflow.log_params(_parameters(settings, spec, days, table_version))
+        mlflow.log_params(_parameters(settings, spec, lineage))
         model = fit_detector(stream, settings.window_spec(), spec, checkpoint=checkpoint, progress=_Teller(context))
-        model.card |= {"days": [str(day) for day in days], "windows_table_version": table_version}
+        model.card |= lineage
         history = model.history
         for step, loss, held_out in zip(history.steps, history.train_loss, history.held_out_loss, strict=True):
             mlflow.log_metrics({"train_loss": loss, "held_out_loss": held_out}, step=step)
@@ -76,24 +90,24 @@ def anomaly_model(
         curves = training_curves(history.steps, history.train_loss, history.held_out_loss)
         log_pictures(mlflow, {"training_curves": curves})
         registered = registry.register(mlflow, model)
-    registry.annotate(registered.version, {"days": f"{days[0]}..{days[-1]}", "content": model.version})
+    registry.annotate(registered.version, lineage_tags(lineage) | {"content": model.version})
     registry.set_alias(CHALLENGER, registered.version)
     shutil.rmtree(checkpoint, ignore_errors=True)
-    return dg.MaterializeResult(metadata=_metadata(model, registered.version, registered.run_id, curves))
+    return dg.MaterializeResult(metadata=_metadata(model, registered.version, registered.run_id, curves, lineage))
 
 
-def _parameters(settings: Settings, spec: FitSpec, days: list[date], table_version: int) -> dict[str, object]:
+def _parameters(settings: Settings, spec: FitSpec, lineage: dict[str, Any]) -> dict[str, object]:
     flat = {f"windows.{k}": v for k, v in settings.windows.model_dump().items()}
     flat |= {f"model.{k}": v for k, v in settings.model.model_dump().items()}
+    days = lineage["days"]
     return flat | {
         "model.detectors": ", ".join(spec.detectors),
-        "days": len(days), "first_day": str(days[0]), "last_day": str(days[-1]),
-        "windows_table_version": table_version,
-    }  # fmt: skip
+        "days": len(days), "first_day": days[0], "last_day": days[-1],
+    } | {name: value for name, value in lineage.items() if name not in ("days", "parameters")}  # fmt: skip
 
 
 def _metadata(
-    model: AnomalyDetector, version: str, run_id: str, curves: bytes | None
+    model: AnomalyDetector, version: str, run_id: str, curves: bytes | None, lineage: dict[str, Any]
 ) -> dict[str, dg.MetadataValue | str | int | float]:
     card = model.card
     metadata: dict[str, dg.MetadataValue | str | int | float] = {
@@ -104,6 +118,7 @@ def _metadata(
         "windows": dg.MetadataValue.json(card["windows"]),
         "held_out_loss": min(model.history.held_out_loss, default=float("nan")),
         "fit_seconds": card["fit_seconds"],
+        "lineage": dg.MetadataValue.json(lineage),
     }
     if curves:
         metadata["training_curves"] = picture(curves, "training and held-out loss")

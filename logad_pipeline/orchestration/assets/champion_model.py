@@ -1,32 +1,32 @@
-"""`champion_model`: the gate, and the alias that says which model judges."""
+"""`champion_model`: the alias that says which model judges, moved if the gate holds."""
+
+import json
 
 import dagster as dg
 
 from logad_pipeline.orchestration.deployment import Deployment
+from logad_pipeline.registry.champions import promote
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
-
-TOLERANCE = 1.5
-"""Times the champion's share of alerts that a challenger may raise on its later days and still pass."""
 
 
 @dg.asset(
-    deps=["evaluation_report"],
+    deps=["comparison_report"],
     group_name="model",
     kinds={"mlflow"},
-    description="Promotes the challenger if there is no champion yet, or if it does not cry wolf more often.",
+    description="Promotes the challenger if there is no champion yet, or if the gate holds and the settings say so.",
 )
 def champion_model(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
     registry, settings = deployment.registry(), deployment.settings()
     challenger, champion = registry.version_of(CHALLENGER), registry.version_of(CHAMPION)
     if challenger is None:
         raise dg.Failure("there is no challenger: materialise anomaly_model first")
-    # A champion that an upgrade left behind can be neither used nor measured against.
-    usable = champion if champion in (None, challenger) or registry.loads(champion) else None
-    passed, reason = gate(registry, challenger, usable, settings.model.false_alarm_rate)
+    passed, reason = verdict_on(registry, challenger, champion)
     promoted = passed and settings.model.automatic_promotion and challenger != champion
     if promoted:
-        registry.set_alias(CHAMPION, challenger)
+        promote(registry, challenger)
     context.log.info("version %s: %s; promoted: %s", challenger, reason, promoted)
+    if passed and not promoted and challenger != champion:
+        context.log.info("promote it by hand: logad promote %s", challenger)
     return dg.MaterializeResult(
         metadata={
             "challenger": challenger,
@@ -38,19 +38,18 @@ def champion_model(context: dg.AssetExecutionContext, deployment: Deployment) ->
     )
 
 
-def gate(registry: Registry, challenger: str, champion: str | None, promised: float) -> tuple[bool, str]:
-    """Whether the challenger may judge, and why. Labels, where there are any, do not count here.
-
-    Args:
-        promised: share of normal windows that may raise an alarm; twice that always passes.
-    """
-    if champion is None:
-        return True, "there is no champion that can judge"
+def verdict_on(registry: Registry, challenger: str, champion: str | None) -> tuple[bool, str]:
+    """Whether the challenger may judge, and why, as the comparison found."""
     if challenger == champion:
         return True, "it is the champion already"
-    new, old = (registry.tag(version, "alert_share") for version in (challenger, champion))
-    if new is None or old is None:
-        return False, "one of the two was never evaluated on later days; promote by hand if you know better"
-    limit = max(TOLERANCE * float(old), 2 * promised)
-    verdict = float(new) <= limit
-    return verdict, f"alerts on {float(new):.2%} of later windows, at most {limit:.2%} allowed"
+    tag = registry.tag(challenger, "gate")
+    if tag is None:
+        return False, "it was never compared with the champion; materialise comparison_report, or promote by hand"
+    verdict = json.loads(tag)
+    if not verdict["against"]:
+        if champion is None or not registry.loads(champion):
+            return True, "there is no champion that can judge"
+        return False, f"it was never compared with champion {champion}; materialise comparison_report again"
+    if verdict["against"] != champion:
+        return False, f"it was compared with version {verdict['against']}, champion is {champion}; compare again"
+    return bool(verdict["passed"]), str(verdict["reason"])

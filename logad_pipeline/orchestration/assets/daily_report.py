@@ -1,48 +1,74 @@
 """`daily_report`: one HTML file a day that opens without a network."""
 
+from datetime import date
+
 import dagster as dg
 
+from logad_pipeline.lake.feedback import NORMAL, read_feedback
+from logad_pipeline.lake.judged_days import JudgedDay, judged_days
 from logad_pipeline.lake.labels import read_labels
+from logad_pipeline.lake.promises import promise_days
 from logad_pipeline.lake.report_data import gather_report
+from logad_pipeline.lake.tables import Lake
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import picture, table
-from logad_pipeline.orchestration.partitions import ONE_RUN, days_of
+from logad_pipeline.orchestration.partitions import daily_asset, days_of
 from logad_pipeline.orchestration.report_files import settings_in_words, write_report
-from logad_pipeline.registry.registry import CHAMPION
+from logad_pipeline.reporting.data import ReportData
+
+PROMISE_DAYS = 30
+"""Days over which what was promised is held against what came."""
 
 
 def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """The asset over ``days``."""
 
-    @dg.asset(
-        deps=["scores"],
-        partitions_def=days,
-        backfill_policy=ONE_RUN,
-        group_name="daily",
+    @daily_asset(
+        days,
+        deps=["alerts"],
         kinds={"html"},
         description="The day's ranked windows with their lines, and what stands behind the scores.",
+        check_specs=[dg.AssetCheckSpec("promise_kept", asset="daily_report")],
     )
     def daily_report(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
-        from logad_pipeline.reporting.plots import score_histogram
+        from logad_pipeline.reporting.promise import kept_by_day, kept_in_words, promise_kept
 
-        lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
-        champion = registry.load(f"models:/{registry.name}@{CHAMPION}")
-        labels = read_labels(lake)
-        rows, histogram = [], None
+        lake = deployment.open_lake()
+        known = judged_days(lake)
+        rows = []
         for day in days_of(context):
-            data = gather_report(
-                lake, [day], lake.scan("scores", [day]), champion.detector,
-                title=f"Log anomalies of {day}", version=champion.version, labels=labels,
-                settings=settings_in_words(settings),
-            )  # fmt: skip
+            data = _report_of(lake, deployment, day, known)
             file = write_report(lake.path("reports", day) / "report.html", data)
             rows.append((day, data.windows, data.alerts, f"`{file}`"))
-            histogram = score_histogram(data.scores, data.threshold, data.labels) if data.windows else histogram
-        metadata: dict[str, dg.MetadataValue | int] = {
+        promise = promise_days(lake, days_of(context)[-1], PROMISE_DAYS, known)
+        metadata: dict[str, dg.MetadataValue | str] = {
             "reports": table(("day", "windows", "alerts", "file"), rows[-400:]),
+            "promise": kept_in_words(promise) if promise else "no judged windows yet",
         }
-        if histogram:
-            metadata["scores_of_the_last_day"] = picture(histogram, "histogram of scores")
-        return dg.MaterializeResult(metadata=metadata)
+        if plot := kept_by_day(promise) if promise else None:
+            metadata["promised_and_achieved"] = picture(plot, "alarms of each day against what was promised")
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="promise_kept",
+                    passed=promise_kept(promise),
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"over": f"{len(promise)} days", "promise": metadata["promise"]},
+                )
+            ],
+        )
 
     return daily_report
+
+
+def _report_of(lake: Lake, deployment: Deployment, day: date, known: list[JudgedDay]) -> ReportData:
+    """The report of a day, by the version that judged it."""
+    row = next((row for row in known if row.day == day), None)
+    judged_by = deployment.model(row.model_version) if row else deployment.champion()
+    contested = [key for key, said in read_feedback(lake, [day]).items() if said.verdict == NORMAL]
+    return gather_report(
+        lake, [day], lake.scan("scores", [day]), judged_by.detector, title=f"Log anomalies of {day}",
+        version=judged_by.version, labels=read_labels(lake), settings=settings_in_words(deployment.settings()),
+        contested=contested, promise=promise_days(lake, day, PROMISE_DAYS, known), with_map=False,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from datetime import date
 import dagster as dg
 
 from logad_pipeline.detectors.calibration import THRESHOLD
+from logad_pipeline.lake.comparing import later_days
 from logad_pipeline.lake.labels import read_labels
 from logad_pipeline.lake.report_data import gather_report
 from logad_pipeline.lake.scoring import scored_batches
@@ -24,12 +25,6 @@ class EvaluationDays(dg.Config):
     days: int = MAX_DAYS
 
 
-def later_days(prepared: list[date], trained: list[str], limit: int) -> list[date]:
-    """Prepared days after the last one learned from, at most ``limit``."""
-    last = date.fromisoformat(trained[-1])
-    return [day for day in prepared if day > last][:limit]
-
-
 @dg.asset(
     deps=["anomaly_model"],
     group_name="model",
@@ -40,9 +35,12 @@ def evaluation_report(
     context: dg.AssetExecutionContext, config: EvaluationDays, deployment: Deployment
 ) -> dg.MaterializeResult:
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
-    challenger = registry.load(f"models:/{registry.name}@{CHALLENGER}")
+    version = registry.version_of(CHALLENGER)
+    if version is None:
+        raise dg.Failure("there is no challenger: materialise anomaly_model first")
+    challenger = deployment.model(version)
     model = challenger.detector
-    days = later_days(lake.days("windows"), model.card["days"], config.days)
+    days = later_days(lake.days("windows"), [model.card["days"]], config.days)
     if not days:
         context.log.warning("no prepared day after %s: nothing to evaluate on", model.card["days"][-1])
         return dg.MaterializeResult(metadata={"model_version": challenger.version, "days": 0})

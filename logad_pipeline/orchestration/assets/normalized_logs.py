@@ -1,11 +1,13 @@
 """`normalized_logs`: records of a day, variables replaced by typed words."""
 
+from functools import partial
+
 import dagster as dg
 
 from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
-from logad_pipeline.orchestration.partitions import ONE_RUN, days_of
+from logad_pipeline.orchestration.partitions import daily_asset, days_of, in_its_turn
 
 UNPARSED_WARNING = 0.05
 """Share of quarantined lines from which on the format deserves a look."""
@@ -14,11 +16,9 @@ UNPARSED_WARNING = 0.05
 def build_normalized_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """The asset over ``days``."""
 
-    @dg.asset(
+    @daily_asset(
+        days,
         deps=["raw_logs"],
-        partitions_def=days,
-        backfill_policy=ONE_RUN,
-        group_name="daily",
         kinds={"deltalake"},
         description="Log records with their normalised text; lines that are no record are in the quarantine.",
         check_specs=[
@@ -30,7 +30,7 @@ def build_normalized_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefini
         lake, group_by = deployment.open_lake(), deployment.settings().windows.group_by
         accounts = []
         for day in days_of(context):
-            accounts.append(normalise_day(lake, day, group_by))
+            accounts.append(in_its_turn(context, day, partial(normalise_day, lake, day, group_by)))
             context.log.info("%s: %d lines, %d records", day, accounts[-1].lines, accounts[-1].records)
         lines = sum(account.lines for account in accounts)
         quarantined = sum(account.quarantined for account in accounts)

@@ -10,16 +10,14 @@ from logad_pipeline.lake.tables import Lake, LakeDamaged
 from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
-from logad_pipeline.orchestration.partitions import ONE_RUN, days_of
+from logad_pipeline.orchestration.partitions import daily_asset, days_of
 
 
 def build_raw_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """The asset over ``days``."""
 
-    @dg.asset(
-        partitions_def=days,
-        backfill_policy=ONE_RUN,
-        group_name="daily",
+    @daily_asset(
+        days,
         kinds={"file"},
         description="Landed log files, split by event day, never changed. `logad ingest` lands them.",
         check_specs=[

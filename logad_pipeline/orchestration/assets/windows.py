@@ -1,28 +1,28 @@
 """`windows`: the records of a day, cut into windows."""
 
+from functools import partial
+
 import dagster as dg
 
 from logad_pipeline.lake.windowing import cut_day
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
-from logad_pipeline.orchestration.partitions import ONE_RUN, days_of
+from logad_pipeline.orchestration.partitions import daily_asset, days_of, in_its_turn
 
 
 def build_windows(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """The asset over ``days``."""
 
-    @dg.asset(
+    @daily_asset(
+        days,
         deps=["normalized_logs"],
-        partitions_def=days,
-        backfill_policy=ONE_RUN,
-        group_name="daily",
         kinds={"deltalake"},
         description="Fixed, sliding or session windows of records, within a source and a group.",
         check_specs=[dg.AssetCheckSpec("every_record_in_a_window", asset="windows", blocking=True)],
     )
     def windows(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         lake, spec = deployment.open_lake(), deployment.settings().window_spec()
-        accounts = [cut_day(lake, day, spec) for day in days_of(context)]
+        accounts = [in_its_turn(context, day, partial(cut_day, lake, day, spec)) for day in days_of(context)]
         uncovered = [str(account.day) for account in accounts if not account.all_lines_covered]
         return dg.MaterializeResult(
             metadata={

@@ -1,0 +1,76 @@
+"""`comparison_report`: challenger and champion on the same windows, and whether the gate holds."""
+
+import json
+
+import dagster as dg
+
+from logad_pipeline.detectors.ensemble import ModelNotFound
+from logad_pipeline.lake.comparing import compare_models, later_days
+from logad_pipeline.orchestration.assets.evaluation_report import EvaluationDays
+from logad_pipeline.orchestration.deployment import Deployment
+from logad_pipeline.orchestration.metadata import picture, table
+from logad_pipeline.orchestration.report_files import write_page
+from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, RegisteredModel, log_pictures
+
+
+@dg.asset(
+    deps=["evaluation_report"],
+    group_name="model",
+    kinds={"html", "mlflow"},
+    description="Challenger and champion on the same later days, on pseudo-anomalies, and on labels and feedback.",
+)
+def comparison_report(
+    context: dg.AssetExecutionContext, config: EvaluationDays, deployment: Deployment
+) -> dg.MaterializeResult:
+    from logad_pipeline.reporting.comparison import comparison_plot, comparison_rows, render_comparison
+
+    lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
+    version = registry.version_of(CHALLENGER)
+    if version is None:
+        raise dg.Failure("there is no challenger: materialise anomaly_model first")
+    challenger = deployment.model(version)
+    champion = _champion(context, deployment)
+    learned = [one.detector.card.get("days", []) for one in (challenger, champion) if one is not None]
+    days = later_days(lake.days("windows"), learned, config.days)
+    rate = settings.model.false_alarm_rate
+    comparison = compare_models(
+        lake, days, (version, challenger.detector), (champion.version, champion.detector) if champion else None, rate,
+        settings.model.seed,
+    )  # fmt: skip
+    told = comparison.to_dict()
+    file = write_page(lake.path("reports") / f"model-{version}" / "comparison.html", render_comparison(comparison))
+    plot = comparison_plot(comparison)
+    with registry.run("comparison", challenger.run_id) as mlflow:
+        new = {f"gate_{key}": value for key, value in told["measured"][version].items() if value is not None}
+        mlflow.log_metrics(new)
+        mlflow.log_dict(told, "reports/comparison.json")
+        mlflow.log_artifact(str(file), "reports")
+        log_pictures(mlflow, {"comparison": plot})
+    verdict = {"passed": comparison.passed, "against": comparison.champion, "reason": comparison.reason}
+    registry.annotate(version, {"gate": json.dumps(verdict)})
+    context.log.info("gate of version %s: %s; %s", version, "holds" if comparison.passed else "no", comparison.reason)
+    metadata: dict[str, dg.MetadataValue | str | int | bool] = {
+        "challenger": version,
+        "champion": comparison.champion or "none",
+        "gate_passed": comparison.passed,
+        "reason": comparison.reason,
+        "days": len(days),
+        "windows": comparison.windows,
+        "gate": table(("condition", "holds", "figures"), [(c.name, c.passed, c.words) for c in comparison.checks]),
+        "measures": table(("measure", f"challenger {version}", f"champion {comparison.champion or 'none'}"),
+                          comparison_rows(comparison)),
+        "report": dg.MetadataValue.path(str(file)),
+    }  # fmt: skip
+    if plot:
+        metadata["plot"] = picture(plot, "alarms by promised rate, of both models")
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _champion(context: dg.AssetExecutionContext, deployment: Deployment) -> RegisteredModel | None:
+    """The champion, or ``None`` if there is none that can judge: an upgrade may have left it behind."""
+    version = deployment.registry().version_of(CHAMPION)
+    try:
+        return deployment.model(version) if version is not None else None
+    except ModelNotFound as error:
+        context.log.warning("champion %s cannot be compared with: %s", version, error)
+        return None

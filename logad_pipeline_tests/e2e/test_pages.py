@@ -1,0 +1,111 @@
+"""Dagster's own pages in headless Chromium: a backfill started there, and seen to succeed.
+
+Needs Chromium and its driver as the system has them, and skips without. With LOGAD_PICTURES set to a folder,
+pictures of the pages are put there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .deployment import Serving
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+pytestmark = pytest.mark.story
+
+TODAY = datetime.now(UTC).date()
+DAYS = [TODAY - timedelta(days=back) for back in (3, 2, 1)]
+PAGE_SECONDS = 120
+LOCATION = "logad_pipeline.definitions"
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    """Three landed days, a champion, and nothing that runs by itself."""
+    made = Serving(tmp_path)
+    model = {"base_model": made.tiny_base(), "max_steps": 3, "device": "cpu", "detectors": ["counts"]}
+    made.settle(first_day=DAYS[0], operation={"by_itself": False, "look_every_seconds": 3600}, model=model)
+    try:
+        made.logad("init")
+        made.drop(DAYS[0], days=3, seed=1)
+        made.logad("ingest")
+        made.logad("run")
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+                     "--window-size=1500,1000", f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+        options.add_argument(argument)
+    made = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        yield made
+    finally:
+        made.quit()
+
+
+def shown(browser: Chrome, xpath: str) -> Any:
+    """The first element of that path, once it can be seen."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support import expected_conditions as condition
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, PAGE_SECONDS).until(
+        condition.element_to_be_clickable((By.XPATH, xpath)), f"not on the page: {xpath}"
+    )
+
+
+def picture(browser: Chrome, name: str) -> None:
+    """Keep a picture, if somebody wants pictures."""
+    if folder := os.environ.get("LOGAD_PICTURES"):
+        time.sleep(3)  # what is drawn in steps is drawn by then
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+def test_a_backfill_from_the_pages(serving: Serving, browser: Chrome) -> None:
+    before = serving.judged()
+    assert list(before) == DAYS
+    browser.get(f"{serving.url}/asset-groups?expanded=global%40global%3Adaily%2Cglobal%40global%3Amodel")
+    shown(browser, "//*[contains(text(), 'daily_report')]")
+    picture(browser, "asset_graph")
+
+    browser.get(f"{serving.url}/locations/{LOCATION}/jobs/daily/partitions")
+    shown(browser, "//button[contains(., 'Materialize')]").click()
+    shown(browser, "//button[normalize-space()='All']").click()
+    shown(browser, "//button[normalize-space()='Launch backfill' and not(@disabled)]")
+    picture(browser, "launch_backfill")
+    shown(browser, "//button[normalize-space()='Launch backfill' and not(@disabled)]").click()
+    serving.wait_for("a backfill from the pages has judged its days",
+                     lambda: all(serving.judged()[day].judged_at > before[day].judged_at for day in DAYS))  # fmt: skip
+    serving.wait_for("its run has ended", lambda: serving.runs()[0]["status"] == "SUCCESS")
+
+    browser.get(f"{serving.url}/runs?view=backfills")
+    shown(browser, "//*[contains(text(), 'Completed') or contains(text(), 'Success')]")
+    picture(browser, "backfills")
+    browser.get(f"{serving.url}/assets/scores?view=partitions")
+    shown(browser, f"//*[contains(text(), '{DAYS[-1]}')]")
+    picture(browser, "partitions")

@@ -1,0 +1,166 @@
+"""The inbox: nothing half-written, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from datetime import UTC, date
+from pathlib import Path
+
+import pytest
+
+from logad_pipeline.lake.inbox import Look, Seen, land_new_lines, look_into
+from logad_pipeline.lake.landing import land
+from logad_pipeline.lake.ledger import raw_parts
+from logad_pipeline.lake.tables import Lake
+
+from .small_models import YEAR, raw_lines, stamped
+
+DAY, NEXT = date(YEAR, 3, 8), date(YEAR, 3, 9)
+WRITTEN = 1_741_500_000.0
+"""Seconds since 1970, a day of March 2025: the year of stamps that name none."""
+LATER = 2_000_000_000.0
+"""When every file of the tests is old."""
+
+
+def lines_of(day: date, first: int, last: int) -> str:
+    return "".join(f"{line}\n" for line in stamped(day, raw_lines(last))[first:last])
+
+
+def drop(lake: Lake, name: str, text: str | bytes, written: float = WRITTEN) -> Path:
+    """Put a file into the inbox, or write it on, as at that time."""
+    path = lake.path("inbox") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    os.utime(path, (written, written))
+    return path
+
+
+def look(lake: Lake, seen: dict[str, Seen] | None = None, now: float = LATER, most: int = 50) -> Look:
+    return look_into(lake, seen or {}, now=now, rest_seconds=60, tz=UTC, most=most)
+
+
+def look_twice(lake: Lake) -> Look:
+    return look(lake, look(lake).seen)
+
+
+def landed_lines(lake: Lake) -> int:
+    return sum(sum(batch.column("day_lines").to_pylist()) for batch in lake.scan("ledger"))
+
+
+def test_a_file_is_landed_at_the_second_look_and_never_again(lake: Lake) -> None:
+    drop(lake, "app.log", lines_of(DAY, 0, 10) + lines_of(NEXT, 0, 5))
+    first = look(lake)
+    assert (first.waiting, first.days) == (["app.log"], [])
+    second = look(lake, first.seen)
+    assert second.days == [DAY, NEXT]
+    assert look(lake, second.seen).landed == {}
+    assert landed_lines(lake) == 15
+
+
+def test_a_file_that_is_still_written_is_left_alone(lake: Lake) -> None:
+    drop(lake, "app.log", lines_of(DAY, 0, 3), written=WRITTEN)
+    first = look(lake, now=WRITTEN + 10)
+    assert look(lake, first.seen, now=WRITTEN + 30).waiting == ["app.log"], "it is too young"
+    drop(lake, "app.log", lines_of(DAY, 0, 5), written=WRITTEN + 100)
+    grown = look(lake, first.seen, now=WRITTEN + 200)
+    assert grown.waiting == ["app.log"], "it has grown since"
+    assert look(lake, grown.seen, now=WRITTEN + 200).days == [DAY]
+    assert landed_lines(lake) == 5
+
+
+@pytest.mark.parametrize("name", [".app.log.Xy12", "app.log.part", "app.log~", ".sync/app.log", "app.log.tmp"])
+def test_names_of_unfinished_files_are_left_alone(name: str, lake: Lake) -> None:
+    drop(lake, name, lines_of(DAY, 0, 3))
+    assert look_twice(lake) == Look()
+
+
+def test_an_empty_file_waits_quietly(lake: Lake) -> None:
+    drop(lake, "app.log", "")
+    found = look_twice(lake)
+    assert (found.landed, found.refused, found.waiting) == ({}, {}, [])
+
+
+def test_what_was_forgotten_between_two_looks_is_not_landed_twice(lake: Lake) -> None:
+    drop(lake, "app.log", lines_of(DAY, 0, 10))
+    look_twice(lake)
+    again = look_twice(lake)
+    assert again.landed["app.log"].already_landed
+    assert again.days == []
+    assert landed_lines(lake) == 10
+
+
+def test_what_cannot_be_landed_says_why_until_it_changes(lake: Lake) -> None:
+    packed = gzip.compress(lines_of(DAY, 0, 10).encode())
+    drop(lake, "app.log.gz", packed[:-30])
+    found = look_twice(lake)
+    assert "app.log.gz" in found.refused["app.log.gz"]
+    assert look(lake, found.seen).refused == found.refused
+    drop(lake, "app.log.gz", packed)
+    mended = look(lake, look(lake, found.seen).seen)
+    assert (mended.days, mended.refused) == ([DAY], {})
+
+
+def test_one_bad_file_keeps_no_other_waiting_and_many_are_taken_in_portions(lake: Lake) -> None:
+    for number in range(4):
+        drop(lake, f"{number}.log", b"\x1f\x8b\x08no gzip" if number == 1 else lines_of(DAY, 0, number + 3))
+    first = look(lake, look(lake).seen, most=2)
+    assert (sorted(first.landed), first.waiting) == (["0.log", "2.log"], ["3.log"])
+    assert sorted(look(lake, first.seen).landed) == ["3.log"]
+
+
+# ---------------------------------------------------------------- each line once
+
+
+def test_a_log_that_goes_on_is_landed_line_by_line_once(lake: Lake) -> None:
+    whole = lines_of(DAY, 0, 10) + lines_of(NEXT, 0, 6)
+    pieces = [len(lines_of(DAY, 0, 4)), len(lines_of(DAY, 0, 10)), len(whole)]
+    seen: dict[str, Seen] = {}
+    days = []
+    for number, end in enumerate(pieces):
+        drop(lake, "app.log", whole[:end], written=WRITTEN + number)
+        found = look(lake, look(lake, seen).seen)
+        seen = found.seen
+        days.append(found.days)
+    assert days == [[DAY], [DAY], [NEXT]]
+    assert landed_lines(lake) == 16
+    assert {row.source for row in raw_parts(lake, DAY)} == {"app.log"}
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_its_rotated_copy_adds_only_what_is_new(pack: bool, lake: Lake) -> None:
+    drop(lake, "app.log", lines_of(DAY, 0, 10))
+    look_twice(lake)
+    rotated = lines_of(DAY, 0, 12).encode()
+    drop(lake, "app.log.1.gz" if pack else "app.log.1", gzip.compress(rotated) if pack else rotated)
+    found = look(lake, look(lake, look(lake).seen).seen)
+    assert landed_lines(lake) == 12, found
+
+
+def test_the_same_lines_packed_are_the_same(lake: Lake, tmp_path: Path) -> None:
+    plain, packed = tmp_path / "app.log.1", tmp_path / "app.log.2.gz"
+    plain.write_text(lines_of(DAY, 0, 10), encoding="utf-8")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert not land(lake, plain, year=YEAR).already_landed
+    assert land(lake, packed, year=YEAR).already_landed
+    assert landed_lines(lake) == 10
+    other = Lake(tmp_path / "other")
+    other.create()
+    assert not land(other, packed, year=YEAR).already_landed
+    assert land_new_lines(other, plain, tz=UTC).already_landed
+
+
+def test_a_file_of_another_source_that_begins_alike_is_another(lake: Lake) -> None:
+    drop(lake, "a.log", lines_of(DAY, 0, 4))
+    drop(lake, "b.log", lines_of(DAY, 0, 6))
+    look_twice(lake)
+    assert landed_lines(lake) == 10
+
+
+def test_what_is_remembered_is_read_as_it_was_written(lake: Lake) -> None:
+    drop(lake, "app.log", lines_of(DAY, 0, 3))
+    seen = look_twice(lake).seen
+    assert Seen.read(Seen.write(seen)) == seen
+    assert Seen.read(None) == {}
+    assert json.loads(Seen.write(seen))["app.log"]["done"] is True

@@ -1,0 +1,40 @@
+"""The promise day by day: what counts against it, and the picture of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from logad_pipeline.reporting.promise import PromiseDay, kept_by_day, kept_in_words, promise_kept
+
+FIRST = date(2025, 3, 1)
+CALM = PromiseDay(FIRST, windows=1000, hosts=4, alarms=10, confirmed=0, rate=0.01)
+
+
+@pytest.mark.parametrize(("alarms", "confirmed", "kept"), [(0, 0, True), (18, 0, True), (19, 0, False), (60, 50, True)])
+def test_alarms_beyond_chance_break_it_and_confirmed_ones_do_not(alarms: int, confirmed: int, kept: bool) -> None:
+    assert promise_kept([replace(CALM, alarms=alarms, confirmed=confirmed)]) is kept
+
+
+def test_one_bad_day_among_many_good_ones_is_within_it() -> None:
+    month = [replace(CALM, day=FIRST + timedelta(days=n), alarms=5) for n in range(29)]
+    assert promise_kept([*month, replace(CALM, alarms=100)])
+    assert promise_kept([])
+
+
+def test_a_budget_counts_hosts() -> None:
+    day = replace(CALM, budget=5.0, rate=0.02)
+    assert (day.of, day.allowed) == (4, 20)
+    assert (CALM.of, CALM.allowed) == (1000, 10)
+
+
+def test_the_words_and_the_picture() -> None:
+    days = [CALM, replace(CALM, day=FIRST + timedelta(days=1), alarms=40, confirmed=12)]
+    assert kept_in_words(days) == "50 alarms in 2 days, 12 of them confirmed; promised at most 20"
+    for shown in (days, [replace(day, budget=5.0) for day in days]):
+        plot = kept_by_day(shown)
+        assert plot is not None
+        assert plot.startswith(b"\x89PNG")
+    assert kept_by_day([replace(CALM, windows=0, alarms=0)]) is None
