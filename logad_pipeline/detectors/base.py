@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,10 @@ from logad_pipeline.windows import WindowSet
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
+
+LEAST_ROWS: Final = 32
+"""Rows of a float32 matrix product at least: kernels for fewer add up in another order, and the last digits of
+what is said of a window would depend on how many others are read with it."""
 
 
 @dataclass(frozen=True)

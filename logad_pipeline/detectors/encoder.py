@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logad_pipeline.detectors import vocabulary
-from logad_pipeline.detectors.base import EncodedWindows, Float32Array
+from logad_pipeline.detectors.base import LEAST_ROWS, EncodedWindows, Float32Array
 from logad_pipeline.detectors.masking import Segment, pad, scoring_masks
 from logad_pipeline.windows import WindowSet
 
@@ -40,6 +40,7 @@ NO_DROPOUT: Final[dict[str, Any]] = {
 """A training of minutes underfits, so dropout only costs; in attention it keeps a CPU from its fast path."""
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
+_LENGTH_STEP: Final = 8
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,9 @@ class BertEncoder:
         """Surprise of every line and the embeddings of every window.
 
         Each segment is read once whole, for the embeddings, and once a complementary mask, for the
-        surprise. A window of several segments has the mean of their embeddings.
+        surprise. A window of several segments has the mean of their embeddings. On a CPU what is said of a
+        window is the same to the last bit whichever others are read with it: a batch holds segments of one
+        padded length, which depends on the segment alone, and is never smaller than ``LEAST_ROWS`` tokens.
 
         Args:
             windows: what to read; read unique ones.
@@ -259,19 +262,24 @@ class BertEncoder:
         for number, segment in enumerate(segments):
             jobs.append((number, None))
             jobs.extend((number, mask) for mask in (scoring_masks(segment) if surprise else []))
+        lengths = [self._padded(segment) for segment in segments]
         # Equal lengths together waste the least padding; ties keep the order, so batches are reproducible.
-        jobs.sort(key=lambda job: len(segments[job[0]].ids))
+        jobs.sort(key=lambda job: lengths[job[0]])
         sums = _Sums(windows, self.hidden_size)
         done = 0
-        for batch in _batches(jobs, segments, tokens_a_batch):
-            self._forward(batch, segments, sums)
+        for batch in _batches(jobs, lengths, tokens_a_batch):
+            self._forward(batch, segments, lengths[batch[0][0]], sums)
             done += len(batch)
             if progress:
                 progress(done, len(jobs))
         return sums.finish()
 
+    def _padded(self, segment: Segment) -> int:
+        steps = -(-len(segment.ids) // _LENGTH_STEP)
+        return min(max(steps * _LENGTH_STEP, LEAST_ROWS), self.spec.max_tokens)
+
     def _forward(
-        self, batch: list[tuple[int, npt.NDArray[np.bool_] | None]], segments: list[Segment], sums: _Sums
+        self, batch: list[tuple[int, npt.NDArray[np.bool_] | None]], segments: list[Segment], length: int, sums: _Sums
     ) -> None:
         import torch
 
@@ -279,8 +287,8 @@ class BertEncoder:
         for number, mask in batch:
             ids = segments[number].ids
             rows.append(ids if mask is None else np.where(mask, self.special.mask, ids))
-        inputs = torch.from_numpy(pad(rows, self.special.pad)).to(self.device)
-        attention = torch.from_numpy(pad([np.ones(len(r), dtype=np.int64) for r in rows], 0)).to(self.device)
+        inputs = torch.from_numpy(pad(rows, self.special.pad, length)).to(self.device)
+        attention = torch.from_numpy(pad([np.ones(len(r), dtype=np.int64) for r in rows], 0, length)).to(self.device)
         with torch.inference_mode():
             hidden = self.model.bert(input_ids=inputs, attention_mask=attention).last_hidden_state
             self._take_embeddings(batch, segments, hidden, sums)
@@ -314,7 +322,9 @@ class BertEncoder:
         rows = np.concatenate([np.full(len(columns), row) for row, columns in where])
         columns = np.concatenate([columns for _, columns in where])
         truth = np.concatenate([segments[batch[row][0]].ids[columns] for row, columns in where])
-        logits = self.model.cls(hidden[torch.from_numpy(rows), torch.from_numpy(columns)]).float()
+        # Filled up with the first ones; what is said of those again is passed over.
+        asked = [np.resize(places, max(len(truth), LEAST_ROWS)) for places in (rows, columns)]
+        logits = self.model.cls(hidden[torch.from_numpy(asked[0]), torch.from_numpy(asked[1])]).float()[: len(truth)]
         picked = torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth).to(self.device), reduction="none")
         nll = picked.cpu().numpy()
         start = 0
@@ -363,11 +373,12 @@ class _Sums:
 
 
 def _batches(
-    jobs: list[tuple[int, npt.NDArray[np.bool_] | None]], segments: list[Segment], tokens_a_batch: int
+    jobs: list[tuple[int, npt.NDArray[np.bool_] | None]], lengths: list[int], tokens_a_batch: int
 ) -> Iterator[list[tuple[int, npt.NDArray[np.bool_] | None]]]:
     batch: list[tuple[int, npt.NDArray[np.bool_] | None]] = []
     for job in jobs:
-        if batch and (len(batch) + 1) * len(segments[job[0]].ids) > tokens_a_batch:
+        length = lengths[job[0]]
+        if batch and (length != lengths[batch[0][0]] or (len(batch) + 1) * length > tokens_a_batch):
             yield batch
             batch = []
         batch.append(job)

@@ -67,9 +67,9 @@ class MaskedBatch:
     targets: IdArray
 
 
-def pad(rows: Sequence[IdArray], value: int) -> IdArray:
-    """Rows of unequal length as one int64 array, filled at the right."""
-    width = max(len(row) for row in rows)
+def pad(rows: Sequence[IdArray], value: int, width: int | None = None) -> IdArray:
+    """Rows of unequal length as one int64 array, filled at the right up to ``width``, or to the longest."""
+    width = width or max(len(row) for row in rows)
     out = np.full((len(rows), width), value, dtype=np.int64)
     for i, row in enumerate(rows):
         out[i, : len(row)] = row

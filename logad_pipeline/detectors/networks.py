@@ -5,6 +5,7 @@ Belongs here: the loop and the file that the score head and the autoencoder shar
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -64,12 +65,16 @@ class EmbeddingNetwork:
             optimiser.step()
             schedule.step()
 
-    def __call__(self, embeddings: Float32Array) -> Float32Array:
-        """What the network gives, float32 ``[n, last width]``."""
+    def __call__(self, embeddings: Float32Array) -> FloatArray:
+        """What the network gives, float64 ``[n, last width]``.
+
+        Twice as exact as it was trained, since float32 sums of a row depend on how many rows there are.
+        """
         import torch
 
+        exact = copy.deepcopy(self._network).double()
         with torch.inference_mode():
-            return np.asarray(self._network(torch.from_numpy(self.scaled(embeddings))).numpy())
+            return np.asarray(exact(torch.from_numpy(self.scaled(embeddings)).double()).numpy())
 
     def save(self, file: Path) -> None:
         """Write a safetensors file."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
 
-from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
+from logad_pipeline.detectors.base import LEAST_ROWS, Detector, EncodedWindows, FloatArray
 from logad_pipeline.detectors.next_event_training import (
     FIRST_KNOWN,
     LOGITS_AT_ONCE,
@@ -184,7 +184,9 @@ class NextEvent(Detector):
         network, events = self._fitted(), self._events(windows)
         out = np.empty((3, len(events.ids) + len(windows)))
         for rows in events.by_length(LOGITS_AT_ONCE // (FIRST_KNOWN + len(self._vocabulary))):
-            ids, ahead = events.batch(rows)
+            # Filled up with the same ones, so that what is said of a window is the same in any company.
+            ids, ahead = events.batch(np.resize(rows, max(len(rows), LEAST_ROWS)))
+            asked = int(ahead[: len(rows)].sum())
             with torch.inference_mode():
                 logits, targets = predict(network, ids, ahead)
                 own = logits.gather(1, targets[:, None])
@@ -194,9 +196,9 @@ class NextEvent(Detector):
                 surprise = -torch.log(log_p.gather(1, targets[:, None])[:, 0].exp() + 1 / self._learned_from)
                 entropy = -(p * log_p).sum(dim=1)
                 facts = torch.stack([surprise, surprise - entropy, (logits > own).sum(dim=1).double()])
-            starts = events.offsets[rows] + rows
-            places = np.repeat(starts - (np.cumsum(ahead) - ahead), ahead) + np.arange(ahead.sum())
-            out[:, places] = facts.numpy()
+            starts, ahead = events.offsets[rows] + rows, ahead[: len(rows)]
+            places = np.repeat(starts - (np.cumsum(ahead) - ahead), ahead) + np.arange(asked)
+            out[:, places] = facts[:, :asked].numpy()
         return out
 
 
