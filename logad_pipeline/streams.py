@@ -396,19 +396,16 @@ def score_sequence(
     Raises:
         UnreadableInput: if there is no text in the lines.
     """
-    rows = [verdict.to_dict(model.version) for verdict in judge_lines(FileScorer(model, window_spec), lines)]
+    verdicts = FileScorer(model, window_spec).score("lines", lines_stream(lines))
+    rows = [verdict.to_dict(model.version) for verdict in verdicts]
     worst = max(rows, key=lambda row: row["score"])
     windows = [{key: row[key] for key in ("lines", "score", "risk", "is_anomaly", "detectors")} for row in rows]
     return {key: worst[key] for key in ("score", "is_anomaly", "risk", "model_version")} | {"windows": windows}
 
 
-def judge_lines(scorer: FileScorer, lines: Sequence[str]) -> Iterator[WindowVerdict]:
-    """The verdicts on the windows of a few raw lines, read as one stream.
-
-    Raises:
-        UnreadableInput: if there is no text in the lines.
-    """
+def lines_stream(lines: Sequence[str]) -> BytesIO:
+    """A few lines as a source that :meth:`WindowReader.read` takes; a line end inside a line makes no second one."""
     text = "".join(line.replace("\n", " ") + "\n" for line in lines)
     # JSON can hold half a character; one that stands for no byte is handed on as the reader would show it.
     text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
-    yield from scorer.score("lines", BytesIO(text.encode("utf-8", "surrogateescape")))
+    return BytesIO(text.encode("utf-8", "surrogateescape"))

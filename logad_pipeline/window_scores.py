@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class TextScore(NamedTuple):
 
 Ask = Callable[[WindowSet], list[TextScore]]
 """Gives the scores of unique windows, in their order."""
+Tell = Callable[[Literal["remembered", "read"], int], None]
+"""Is told how many windows were remembered of those an asker named, and how many the encoder read at once."""
 
 
 def ask(model: AnomalyDetector, windows: WindowSet) -> list[TextScore]:
@@ -65,21 +68,17 @@ class RememberedScores:
 
     Any number of threads may ask. One of those that wait reads for all of them, each different window once, up
     to ``READ_AT_ONCE`` of them; a window's score does not depend on its company. Memory holds ``capacity``
-    windows at most.
-
-    Attributes:
-        hits, misses: windows that were remembered, and those that had to be read.
-        readings: how often the encoder was asked.
+    windows at most. ``tell`` may be called by several threads at once.
     """
 
-    def __init__(self, model: AnomalyDetector, capacity: int) -> None:
+    def __init__(self, model: AnomalyDetector, capacity: int, tell: Tell | None = None) -> None:
         self._model = model
         self._capacity = capacity
         self._known: OrderedDict[bytes, TextScore] = OrderedDict()
         self._waiting: list[_Asked] = []
         self._access = threading.Lock()
         self._reading = threading.Lock()
-        self.hits = self.misses = self.readings = 0
+        self._tell: Tell = tell or (lambda what, windows: None)
 
     def __call__(self, windows: WindowSet) -> list[TextScore]:
         """The scores of unique windows, in their order."""
@@ -88,6 +87,7 @@ class RememberedScores:
         with self._access:
             found = [self._recall(key) for key in keys]
         new = [row for row, score in enumerate(found) if score is None]
+        self._tell("remembered", len(found) - len(new))
         for start in range(0, len(new), READ_AT_ONCE):
             # Piece by piece, so that who asks for little does not wait for who asks for much.
             rows = new[start : start + READ_AT_ONCE]
@@ -95,12 +95,15 @@ class RememberedScores:
                 found[row] = score
         return [score for score in found if score is not None]
 
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """While nobody else asks the model: for what else its encoder is asked for."""
+        with self._reading:
+            yield
+
     def _recall(self, key: bytes) -> TextScore | None:
         score = self._known.get(key)
-        if score is None:
-            self.misses += 1
-        else:
-            self.hits += 1
+        if score is not None:
             self._known.move_to_end(key)
         return score
 
@@ -132,9 +135,9 @@ class RememberedScores:
                 known = {key: self._known[key] for key in wanted if key in self._known}
             new = [key for key in wanted if key not in known]
             if new:
+                self._tell("read", len(new))
                 known |= dict(zip(new, ask(self._model, _window_set([wanted[key] for key in new])), strict=True))
             with self._access:
-                self.readings += bool(new)
                 self._remember({key: known[key] for key in new})
             for asked in turn:
                 asked.scores = [known[_key(window)] for window in asked.windows]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -67,6 +67,19 @@ class WindowSpec:
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values; ``WindowSpec(**spec.to_dict()) == spec``."""
         return asdict(self)
+
+    def override(self, values: Mapping[str, Any]) -> WindowSpec:
+        """The same with the values that are not ``None`` replaced; a stride that is not given never exceeds the
+        size.
+
+        Raises:
+            ValueError: as for a new one.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        merged = self.to_dict() | given
+        if "stride" not in given:
+            merged["stride"] = min(merged["stride"], merged["size"])
+        return WindowSpec(**merged)
 
 
 def group_key(group_by: str) -> Callable[[Record], str]:

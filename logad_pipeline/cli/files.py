@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from logad_pipeline.detectors.units import UnitKind
     from logad_pipeline.streams import FileScorer, LineAccount
     from logad_pipeline.unit_streams import UnitScorer
-    from logad_pipeline.windows import WindowSpec
 
 FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the names."
 YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
@@ -146,7 +145,7 @@ def detect(
         _check_readable(files)
         loaded = with_threshold(load_model(model, device), kind, false_alarm_rate, alerts_per_day)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
-        spec = override(loaded.window_spec, overrides)
+        spec = loaded.window_spec.override(overrides)
         read = ReadSpec(log_format, year)
         scorer: FileScorer | UnitScorer
         live = kind.kind == "window" and files == ["-"]
@@ -203,17 +202,6 @@ def _check_readable(files: list[str]) -> None:
             open_log(file).close()
 
 
-def override(spec: WindowSpec, overrides: dict[str, Any]) -> WindowSpec:
-    """``spec`` with the values that are not ``None`` replaced; the stride never exceeds the size."""
-    from logad_pipeline.windows import WindowSpec
-
-    given = {name: value for name, value in overrides.items() if value is not None}
-    merged = spec.to_dict() | given
-    if "stride" not in given:
-        merged["stride"] = min(merged["stride"], merged["size"])
-    return WindowSpec(**merged)
-
-
 @contextmanager
 def _output(file: Path | None) -> Iterator[IO[str]]:
     if file is None:
@@ -245,5 +233,5 @@ def score_lines(lines: list[str], model: str, window_type: str | None, size: int
     from logad_pipeline.streams import score_sequence
 
     loaded = load_model(model)
-    spec = override(loaded.window_spec, {"window_type": window_type, "size": size})
+    spec = loaded.window_spec.override({"window_type": window_type, "size": size})
     return score_sequence(loaded, lines, spec)

@@ -152,10 +152,19 @@ class Registry:
         return True
 
     def versions(self) -> list[str]:
-        """All versions, newest first."""
+        """All versions, newest first.
+
+        Raises:
+            RegistryUnavailable: if MLflow cannot be asked.
+        """
+        from mlflow.exceptions import MlflowException
+
         if not self.exists():
             return []
-        found = self._client().search_model_versions(f"name = '{self.name}'")
+        try:
+            found = self._client().search_model_versions(f"name = '{self.name}'")
+        except MlflowException as error:
+            raise RegistryUnavailable(f"{self.uri}: {error}") from error
         return sorted((str(version.version) for version in found), key=int, reverse=True)
 
     def newest(self) -> str:
