@@ -11,7 +11,9 @@ from typing import Final
 
 import pyarrow as pa
 
-__all__ = ["LEDGER", "NORMALIZED", "PARTITIONED", "QUARANTINE", "SCHEMAS", "SCORES", "WINDOWS"]
+__all__ = [
+    "ADDED_LATER", "FEEDBACK", "LEDGER", "NORMALIZED", "PARTITIONED", "QUARANTINE", "SCHEMAS", "SCORES", "WINDOWS",
+]  # fmt: skip
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 # Delta names the values of a list `element`; the same name here keeps what is read equal to what was written.
@@ -121,6 +123,23 @@ SCORES: Final = pa.schema(
 )
 """A row per scored window of a day."""
 
+FEEDBACK: Final = pa.schema(
+    [
+        ("window_id", pa.string()),
+        ("day", pa.date32()),  # of the window
+        ("verdict", pa.string()),  # normal, anomalous, or withdrawn
+        ("note", pa.string()),  # why, in the author's words; may be empty
+        ("author", pa.string()),
+        ("at", _TIME),  # when it was said; of one window the latest counts
+        ("source", pa.string()),  # this and the rest: the window as it was judged then
+        ("group_key", pa.string()),
+        ("text_ids", _INTS),
+        ("score", pa.float64()),  # null where it was not judged yet
+        ("model_version", pa.string()),  # null where it was not judged yet
+    ]
+)
+"""A row each time that a person gave a verdict on a window, or took one back; rows are only added."""
+
 SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
     {
         "ledger": LEDGER,
@@ -128,9 +147,13 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = MappingProxyType(
         "quarantine": QUARANTINE,
         "windows": WINDOWS,
         "scores": SCORES,
+        "feedback": FEEDBACK,
     }
 )
 """Schema by table name."""
 
 PARTITIONED: Final = frozenset({"normalized", "quarantine", "windows", "scores"})
-"""Tables that are partitioned by `day` and replaced a day at a time; the ledger only grows."""
+"""Tables that are partitioned by `day` and replaced a day at a time; the others only grow."""
+
+ADDED_LATER: Final = frozenset({"feedback"})
+"""Tables that a lake of an earlier release lacks; they are made, empty, when they are first asked for."""

@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from .schemas import PARTITIONED, SCHEMAS
+from .schemas import ADDED_LATER, PARTITIONED, SCHEMAS
 
 __all__ = [
     "AlreadyAppended",
@@ -95,13 +95,8 @@ class Lake:
         """Make the folders and the empty tables; what is there already stays as it is."""
         for name in _FOLDERS:
             (self.root / name).mkdir(parents=True, exist_ok=True)
-        for name, schema in SCHEMAS.items():
-            DeltaTable.create(
-                self.root / name,
-                schema,
-                mode="ignore",
-                partition_by=["day"] if name in PARTITIONED else None,
-            )
+        for name in SCHEMAS:
+            self._create(name)
 
     def path(self, folder: str, day: date | None = None) -> Path:
         """Path of a folder of the lake, or of a day in it (``raw/day=2024-10-10``); it need not exist."""
@@ -165,7 +160,7 @@ class Lake:
         """Add rows in one commit, unless it was done before under the same name.
 
         Args:
-            table: the table; meant for the ledger.
+            table: one that only grows, such as the ledger.
             rows: in its schema.
             once: a name of what the rows are of; a second append under it is refused, from whatever process.
 
@@ -248,11 +243,17 @@ class Lake:
             found.update(batch.column("day").unique().to_pylist())
         return sorted(found)
 
+    def _create(self, table: str) -> None:
+        days = ["day"] if table in PARTITIONED else None
+        DeltaTable.create(self.root / table, SCHEMAS[table], mode="ignore", partition_by=days)
+
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
         if table not in SCHEMAS:
             raise MissingTable(f"no table is called '{table}'; the tables are {_names(SCHEMAS)}")
         if not DeltaTable.is_deltatable(str(self.root / "ledger")):
             raise LakeNotFound(f"no lake at {self.root}; run `logad init`, or name another folder")
+        if table in ADDED_LATER and not (self.root / table).exists():
+            self._create(table)
         if not DeltaTable.is_deltatable(str(self.root / table)):
             raise MissingTable(f"{self.path(table)}: the table is missing; `logad init` makes it anew, and empty")
         return DeltaTable(str(self.root / table), version=version)
