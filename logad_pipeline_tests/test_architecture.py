@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "logad_pipeline"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = ("logs", "windows", "detectors", "streams", "unit_streams", "evaluation", "reporting")
+CORE = ("logs", "windows", "detectors", "streams", "unit_streams", "explanation", "evaluation", "reporting")
 OUTER = ("lake", "registry", "orchestration", "cli", "definitions", "settings")
 HEAVY = {"torch", "transformers", "mlflow", "dagster"}
 SERVERS = {"dagster", "dagster_webserver", "mlflow", "flask"}
@@ -23,6 +23,7 @@ MAY_KNOW = {
     "detectors": {"logs", "windows", "detectors"},
     "streams": {"logs", "windows", "detectors", "streams"},
     "unit_streams": {"logs", "windows", "detectors", "streams", "unit_streams"},
+    "explanation": {"logs", "windows", "detectors", "streams", "explanation"},
 }
 MUST_NOT_KNOW = {
     "evaluation": set(OUTER),

@@ -126,6 +126,32 @@ class NextEvent(Detector):
         rows = np.repeat(np.arange(len(windows)), lengths)
         return np.asarray(np.bincount(rows, weights=missed, minlength=len(windows)) / np.maximum(lengths, 1))
 
+    def expected(self, encoded: EncodedWindows, most: int = 3) -> tuple[FloatArray, list[list[tuple[str, float]]]]:
+        """What an explanation shows of each line, given those before it in its window.
+
+        Returns:
+            By how much its surprise exceeds what was expected at its place, in nats, float64 ``[total
+            lines]``; and the ``most`` likeliest lines there with their probabilities, likeliest first.
+        """
+        import torch
+
+        windows, network = encoded.windows, self._fitted()
+        events, vocabulary = self._events(windows), list(self._vocabulary)
+        excess = np.delete(self._measure(windows)[1], windows.offsets[1:] + np.arange(len(windows)))
+        likely: list[list[tuple[str, float]]] = [[] for _ in range(len(windows.line_ids))]
+        for rows in events.by_length(LOGITS_AT_ONCE // (FIRST_KNOWN + len(vocabulary))):
+            ids, ahead = events.batch(rows)
+            with torch.inference_mode():
+                p = torch.softmax(predict(network, ids, ahead)[0], dim=1)[:, FIRST_KNOWN:]
+                values, best = p.topk(min(most, p.shape[1]), dim=1)
+            places = np.concatenate([np.arange(windows.offsets[row], windows.offsets[row + 1] + 1) for row in rows])
+            ends = np.cumsum(ahead) - 1
+            for at, place in enumerate(places.tolist()):
+                if at not in ends:
+                    pairs = zip(best[at].tolist(), values[at].tolist(), strict=True)
+                    likely[place] = [(vocabulary[event], chance) for event, chance in pairs]
+        return excess, likely
+
     def save(self, directory: Path) -> None:
         """Write ``next_event.json`` (spec, known lines) and ``next_event.safetensors`` (weights, float32)."""
         from safetensors.torch import save_file

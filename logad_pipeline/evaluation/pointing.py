@@ -1,0 +1,193 @@
+"""How good evidence is: whether the lines that an explanation points at are the labelled ones, and its kind right.
+
+Belongs here: which units are explained, what counts as a hit, and the two guesses beside it. Sets are in
+``datasets`` and ``simulated_set``; labels are only held against evidence that was found without them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import comb
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.explanation.evidence import Evidence
+from logad_pipeline.explanation.explainer import Explainer, shown_windows
+from logad_pipeline.streams import FileScorer, WindowVerdict
+
+from .benchmark_set import BenchmarkSet, BoolArray
+from .simulated_set import RIGHT_KINDS
+
+POINTED: Final = 3
+_WINDOWS_OF_A_FILE: Final = 5
+"""Windows of a file, the worst, whose lines are looked at together."""
+_AT_ONCE: Final = 64
+
+
+@dataclass
+class Pointing:
+    """What was found on one set, over the units that hold labelled lines and others.
+
+    Attributes:
+        name: of the set.
+        units: how many were explained.
+        one_sided: units left out since all of their lines are labelled: any line would do.
+        hits: by who points (``logad``, ``a random line``, ``the rarest template``), in how many units the
+            first, and one of the first three lines, is labelled; the random line's are expectations.
+        kinds: how often an incident of a kind was called what; empty where no kind is known.
+        milliseconds: for each unit, of finding its evidence.
+    """
+
+    name: str
+    units: int = 0
+    one_sided: int = 0
+    hits: dict[str, list[float]] = field(
+        default_factory=lambda: {who: [0.0, 0.0] for who in ("logad", "a random line", "the rarest template")}
+    )
+    kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    milliseconds: float = 0.0
+
+    def count(self, who: str, labelled: Sequence[bool]) -> None:
+        """Lines in the order in which they are pointed at."""
+        self.hits[who][0] += labelled[0]
+        self.hits[who][1] += any(labelled[:POINTED])
+
+    def count_random(self, labelled: int, lines: int) -> None:
+        """What a line drawn at random, or one of three, would do."""
+        drawn = min(POINTED, lines)
+        self.hits["a random line"][0] += labelled / lines
+        self.hits["a random line"][1] += 1 - comb(lines - labelled, drawn) / comb(lines, drawn)
+
+    @property
+    def kinds_right(self) -> float | None:
+        """Share of the units whose kind is right; ``None`` where no kind is known."""
+        total = self.kinds.total()
+        right = sum(number for (incident, kind), number in self.kinds.items() if kind in RIGHT_KINDS[incident])
+        return right / total if total else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values; shares of units in [0, 1]."""
+        shares = {
+            who: {"first": first / max(self.units, 1), "one_of_three": three / max(self.units, 1)}
+            for who, (first, three) in self.hits.items()
+        }
+        kinds: dict[str, dict[str, int]] = {}
+        for (incident, kind), number in sorted(self.kinds.items()):
+            kinds.setdefault(incident, {})[kind] = number
+        return {
+            "set": self.name, "units": self.units, "one_sided": self.one_sided, "hits": shares,
+            "kinds_right": self.kinds_right, "kinds": kinds, "milliseconds_a_unit": round(self.milliseconds, 2),
+        }  # fmt: skip
+
+
+def measure_pointing(
+    benchmark: BenchmarkSet,
+    model: AnomalyDetector,
+    labelled: Mapping[str, BoolArray],
+    kinds: Mapping[str, Sequence[str]] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Pointing:
+    """Explain what a model raised alarms for, and hold the lines pointed at against their labels.
+
+    Units are windows that raised an alarm; where a set is judged by file, its files that hold a labelled line,
+    by the lines of their five worst windows. Units of which all lines are labelled are left out.
+
+    Args:
+        benchmark: the set; its first part is looked at.
+        model: fitted on the training files of that part.
+        labelled: by test file, whether each line is labelled, index 0 being line 1.
+        kinds: by test file, the kind of incident of each line, ``""`` for none.
+        say: told of every step, in a line.
+    """
+    found = Pointing(benchmark.name)
+    scorer = FileScorer(model, benchmark.window_spec, benchmark.read_spec)
+    units: list[list[WindowVerdict]] = []
+    for path in benchmark.parts[0].test:
+        truth = labelled[path.name]
+        if not truth.any():
+            continue
+        verdicts = list(scorer.score(str(path)))
+        if benchmark.unit == "file":
+            units.append(sorted(verdicts, key=lambda one: -one.score))
+        else:
+            units += [[one] for one in verdicts if one.is_anomaly and _marks(one, truth).any()]
+    say(f"{benchmark.name}: {len(units)} units to explain …")
+    explainer = Explainer(model)
+    for unit, evidence, seconds in _explained(units, explainer, scorer):
+        _hold(found, unit, evidence, explainer, scorer, labelled, kinds)
+        found.milliseconds += 1000 * seconds
+    found.milliseconds /= max(found.units, 1)
+    return found
+
+
+def _marks(verdict: WindowVerdict, truth: BoolArray) -> BoolArray:
+    """Whether each record of a window has a labelled line."""
+    return np.array([truth[first - 1 : last].any() for first, last in verdict.window.spans], dtype=np.bool_)
+
+
+def _explained(
+    units: Sequence[list[WindowVerdict]], explainer: Explainer, scorer: FileScorer
+) -> Iterator[tuple[list[WindowVerdict], list[Evidence], float]]:
+    """Each unit with the evidence of its worst windows, some units at a time, and the seconds it took."""
+    for start in range(0, len(units), _AT_ONCE):
+        part = [unit[:_WINDOWS_OF_A_FILE] for unit in units[start : start + _AT_ONCE]]
+        shown = shown_windows([verdict for unit in part for verdict in unit], scorer.reader.index)
+        began = time.monotonic()
+        evidence = iter(explainer.explain(shown))
+        seconds = (time.monotonic() - began) / len(part)
+        for whole, worst in zip(units[start : start + _AT_ONCE], part, strict=True):
+            yield whole, [next(evidence) for _ in worst], seconds
+
+
+def _hold(
+    found: Pointing, unit: list[WindowVerdict], evidence: list[Evidence], explainer: Explainer, scorer: FileScorer,
+    labelled: Mapping[str, BoolArray], kinds: Mapping[str, Sequence[str]] | None,
+) -> None:  # fmt: skip
+    truth = labelled[Path(unit[0].source).name]
+    marks = [_marks(verdict, truth) for verdict in unit]
+    every = np.concatenate(marks)
+    if kinds is not None:
+        told = kinds[Path(unit[0].source).name]
+        incident = Counter(kind for line in unit[0].window.lines if (kind := told[line - 1])).most_common(1)[0][0]
+        found.kinds[incident, evidence[0].kind] += 1
+    if every.all():
+        found.one_sided += 1
+        return
+    found.units += 1
+    lines = [(-line.suspicion, place, line.place) for place, one in enumerate(evidence) for line in one.lines]
+    found.count("logad", [bool(marks[window][place]) for _, window, place in sorted(lines)])
+    found.count_random(int(every.sum()), len(every))
+    rare = sorted((seen, place) for place, seen in enumerate(_seen_in(unit, explainer, scorer)))
+    found.count("the rarest template", [bool(every[place]) for _, place in rare])
+
+
+def _seen_in(unit: list[WindowVerdict], explainer: Explainer, scorer: FileScorer) -> list[float]:
+    return [explainer.normal.seen_in(text) for one in shown_windows(unit, scorer.reader.index) for text in one.texts]
+
+
+def table(results: Sequence[Pointing]) -> str:
+    """The results as text of at most 120 columns."""
+    rows = [f"{'set':<14}{'who points':<24}{'units':>7}{'first line':>14}{'one of three':>14}"]
+    for result in results:
+        for who, shares in result.to_dict()["hits"].items():
+            rows.append(
+                f"{result.name:<14}{who:<24}{result.units:>7}{shares['first']:>14.1%}{shares['one_of_three']:>14.1%}"
+            )
+    for result in results:
+        rows.append(
+            f"{result.name}: {result.milliseconds:.1f} ms a unit; {result.one_sided} more hold labelled lines only"
+        )
+        if result.kinds_right is not None:
+            rows.append(f"{result.name}: the kind is right for {result.kinds_right:.1%} of {result.kinds.total()}")
+            for incident in sorted({incident for incident, _ in result.kinds}):
+                called = {kind: n for (one, kind), n in sorted(result.kinds.items()) if one == incident}
+                words = ", ".join(f"{kind} {n}{'' if kind in RIGHT_KINDS[incident] else ' (wrong)'}"
+                                  for kind, n in called.items())  # fmt: skip
+                rows.append(f"  {incident:<24}{words}")
+    return "\n".join(rows) + "\n"

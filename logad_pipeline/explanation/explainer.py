@@ -1,0 +1,145 @@
+"""`Explainer`: evidence for the windows that are shown, a batch at a time.
+
+Belongs here: the order of the steps. It scores nothing anew and changes no score: it says what stands
+behind scores that a model has given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from logad_pipeline.detectors.base import EncodedWindows, FloatArray
+from logad_pipeline.detectors.calibration import THRESHOLD
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.next_event import NextEvent
+from logad_pipeline.explanation.evidence import Evidence, Expected, LineEvidence, NearestNormal, ShownWindow, Voice
+from logad_pipeline.explanation.expected import ExpectedLine, expected_lines
+from logad_pipeline.explanation.kinds import strengths, strongest
+from logad_pipeline.explanation.normal_windows import NormalWindows
+from logad_pipeline.explanation.suspicion import LENGTH, NEXT, Witnesses, rarity_of, reasons, witnesses
+from logad_pipeline.explanation.wording import summary
+from logad_pipeline.streams import WindowVerdict
+from logad_pipeline.windows import WindowIndex, WindowSet
+
+POINTED_AT: Final = 3
+"""Lines that are pointed at, and of which the model is asked what it expected."""
+_LOUD: Final = 1.0
+"""Rarity below which a witness is not quoted: what is seen in one of ten normal windows is no reason."""
+
+
+class Explainer:
+    """Explains windows that a model has judged: deterministic, without labels and without a language model.
+
+    Making one reads the model's normal windows, which takes some seconds for many thousands of them; explaining
+    costs one forward pass a window besides.
+
+    When it does not work: a window whose odd lines differ from normal ones only by what the masks hide, and of
+    which no facts are given, has nothing to show. What is missing altogether can only be pointed at by what
+    stands around it.
+    """
+
+    def __init__(self, model: AnomalyDetector) -> None:
+        self.model = model
+        self.normal = NormalWindows(model.reference)
+
+    def explain(self, shown: Sequence[ShownWindow]) -> list[Evidence]:
+        """Evidence for each window.
+
+        Raises:
+            ValueError: if a window has no line, or another number of facts or surprises than lines.
+        """
+        if not shown:
+            return []
+        for number, window in enumerate(shown):
+            _check(number, window)
+        windows = _as_set(shown)
+        surprise = self._surprise(shown, windows)
+        excess, likely = self._next(windows)
+        heard, found = [], []
+        for row, window in enumerate(shown):
+            part = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
+            of_window = excess[part] if len(excess) else excess
+            heard.append(
+                witnesses(self.model, self.normal, window, surprise[part], of_window, likely[part] if likely else [])
+            )
+        hidden = [np.argsort(-one.suspicion, kind="stable")[:POINTED_AT].tolist() for one in heard]
+        expected = expected_lines(self.model.encoder, windows, hidden)
+        nearest = self.normal.nearest(windows)
+        for row, window in enumerate(shown):
+            part = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
+            found.append(self._evidence(window, heard[row], surprise[part], expected[row], nearest[row]))
+        return found
+
+    def _surprise(self, shown: Sequence[ShownWindow], windows: WindowSet) -> FloatArray:
+        """Of each line of all windows; measured where it is not given."""
+        unread = [row for row, window in enumerate(shown) if window.line_surprise is None]
+        out = np.concatenate([np.array(window.line_surprise or (0.0,) * len(window.texts)) for window in shown])
+        if unread:
+            rows = np.array(unread, dtype=np.int64)
+            out[windows.places(rows)] = self.model.encoder.encode(windows.take(rows)).line_surprise
+        return np.asarray(out, dtype=np.float64)
+
+    def _next(self, windows: WindowSet) -> tuple[FloatArray, list[list[tuple[str, float]]]]:
+        detector = self.model.detectors.get(NEXT)
+        if not isinstance(detector, NextEvent):
+            return np.zeros(0), []
+        return detector.expected(EncodedWindows.unread(windows))
+
+    def _evidence(
+        self, shown: ShownWindow, heard: Witnesses, surprise: FloatArray, expected: dict[int, ExpectedLine],
+        nearest: NearestNormal | None,
+    ) -> Evidence:  # fmt: skip
+        suspicion = heard.suspicion
+        lines = tuple(
+            LineEvidence(
+                place, text, round(float(suspicion[place]), 3), round(float(surprise[place]), 3),
+                round(self.normal.seen_in(text), 6), reasons(place, shown, heard, self.normal, self.model, _LOUD),
+                expected[place].text if place in expected else "",
+                expected[place].words if place in expected else (),
+                tuple(Expected(line, round(chance, 4)) for line, chance in heard.likely[place])
+                if heard.likely and place in expected else (),
+            )
+            for place, text in enumerate(shown.texts)
+        )  # fmt: skip
+        length = rarity_of(shown.detectors.get(LENGTH, 0.0), self.model)
+        strong = strengths(shown, heard, nearest, length, self.normal.usual_length)
+        by_kind = {kind: round(value, 3) for kind, value in strong.items()}
+        kind = strongest(by_kind)
+        return Evidence(kind, summary(kind, lines, heard.lack), by_kind, self._voices(shown), lines, nearest)
+
+    def _voices(self, shown: ShownWindow) -> tuple[Voice, ...]:
+        return tuple(
+            Voice(name, round(score, 4), float(f"{10 ** rarity_of(score, self.model):.3g}"), score >= THRESHOLD)
+            for name, score in sorted(shown.detectors.items(), key=lambda item: (-item[1], item[0]))
+        )
+
+
+def shown_windows(verdicts: Sequence[WindowVerdict], index: WindowIndex) -> list[ShownWindow]:
+    """Verdicts of a file scorer as windows to be explained; ``index`` is that of the scorer's reader."""
+    every = index.build()
+    return [
+        ShownWindow(
+            tuple(every.texts[i] for i in every.lines(verdict.window.unique)), verdict.detectors, verdict.window.facts
+        )
+        for verdict in verdicts
+    ]
+
+
+def _check(number: int, shown: ShownWindow) -> None:
+    lines = len(shown.texts)
+    if not lines:
+        raise ValueError(f"window {number} to be explained has no line")
+    for what, given in (("facts", shown.facts), ("line_surprise", shown.line_surprise)):
+        if given and len(given) != lines:
+            raise ValueError(f"window {number} to be explained has {lines} lines but {len(given)} {what}")
+
+
+def _as_set(shown: Sequence[ShownWindow]) -> WindowSet:
+    """One row a window, equal ones included."""
+    index = WindowIndex()
+    ids = [np.array([index.text_id(text) for text in window.texts], dtype=np.int32) for window in shown]
+    offsets = np.concatenate(([0], np.cumsum([len(each) for each in ids]))).astype(np.int64)
+    return WindowSet(index.texts, offsets, np.concatenate(ids), np.ones(len(ids), dtype=np.int64))

@@ -1,0 +1,243 @@
+"""What the normal logs of a model look like: how common each line is, what comes with it, and which window is nearest.
+
+Belongs here: everything that is read from the reference that a model keeps, without its encoder. What is
+made of it is in ``suspicion`` and ``explainer``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from logad_pipeline.detectors.base import FloatArray
+from logad_pipeline.detectors.calibration import TailCalibration
+from logad_pipeline.detectors.reference import CALIBRATE, CHOOSE, TRAIN, Reference
+from logad_pipeline.explanation.difference import differences
+from logad_pipeline.explanation.evidence import NearestNormal
+from logad_pipeline.windows import IntArray, WindowSet
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+MAX_WINDOWS: Final = 20_000
+"""Distinct normal windows that are compared with: of more, those seen most often."""
+_LOOKED_AT: Final = 12
+"""Normal windows of like words whose lines are compared in order."""
+_MIN_SUPPORT: Final = 20
+"""Windows that must hold a line before its company, or how often it comes, is called a habit."""
+
+
+class NormalWindows:
+    """The normal windows of a model, ready to be compared with.
+
+    A line is judged by the share of training windows that hold it, how often it comes in one, and which
+    others are always beside it. What is then called rare is calibrated on the held-out windows, as the
+    detectors are.
+
+    When it does not work: a model that was fitted on few windows has few habits, and any line is then
+    nearly as rare as any other. Windows cut at arbitrary places have little constant company.
+
+    Args:
+        reference: what the model keeps of its normal logs; windows that were too odd to be learned are
+            left out.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        kept = ~reference.trimmed
+        counts = np.bincount(reference.unique[kept], minlength=len(reference.windows))
+        chosen = np.sort(np.argsort(-counts, kind="stable")[:MAX_WINDOWS])
+        chosen = chosen[counts[chosen] > 0]
+        self.windows = reference.windows.take(chosen, counts[chosen].astype(np.int64))
+        self.usual_length = float(np.median(np.repeat(np.diff(self.windows.offsets), self.windows.counts)))
+        self._learn_words()
+        learned = reference.unique[kept & (reference.part == TRAIN)]
+        train = reference.windows.take(*np.unique(learned, return_counts=True))
+        self._learn_habits(train)
+        held_out = reference.unique[kept & (reference.part >= CHOOSE)]
+        later = reference.unique[kept & (reference.part == CALIBRATE)]
+        self._calibrate(reference.windows.take(np.unique(later if len(later) else held_out)), later, held_out)
+
+    def _learn_words(self) -> None:
+        """Vectors of windows over lines and over words, rare ones weighing more; unit length each."""
+        windows = self.windows
+        self._columns = {windows.texts[i]: int(i) for i in np.unique(windows.line_ids)}
+        words = sorted({word for text in self._columns for word in text.split()})
+        self._word_columns = {word: column for column, word in enumerate(words)}
+        self._line_weights = self._rareness(windows, windows.line_ids.astype(np.int64), len(windows.texts))
+        word_ids, offsets = self._words_of(windows)
+        rows = WindowSet(words, offsets, word_ids.astype(np.int32), windows.counts)
+        self._word_weights = self._rareness(rows, word_ids, len(words))
+        self._lines = _unit(windows.line_ids.astype(np.int64), windows.offsets, self._line_weights)
+        self._words = _unit(word_ids, offsets, self._word_weights)
+
+    @staticmethod
+    def _rareness(windows: WindowSet, ids: IntArray, width: int) -> FloatArray:
+        held = _presence(ids, windows.offsets, width)
+        total = float(windows.counts.sum())
+        seen = np.asarray(held.T @ windows.counts.astype(np.float64)).ravel()
+        return np.asarray(1 + np.log((total + 1) / (seen + 1)))
+
+    def _words_of(self, windows: WindowSet) -> tuple[IntArray, IntArray]:
+        """The known words of each window, one after the other, and where each window's begin."""
+        known = self._word_columns
+        of_line = {
+            int(i): np.array([known[word] for word in windows.texts[i].split() if word in known], dtype=np.int64)
+            for i in np.unique(windows.line_ids)
+        }
+        parts = [of_line[int(i)] for i in windows.line_ids]
+        ends = np.concatenate(([0], np.cumsum([len(part) for part in parts])))
+        return np.concatenate([np.zeros(0, dtype=np.int64), *parts]), ends[windows.offsets].astype(np.int64)
+
+    def _learn_habits(self, train: WindowSet) -> None:
+        """In how many training windows each line is, how often in one, and what is always beside it."""
+        lines, often, weight = _counted(train)
+        self._total = int(train.counts.sum())
+        self._seen: dict[str, int] = {}
+        self._repeats: dict[str, IntArray] = {}
+        order = np.lexsort((often, lines))
+        lines, often, weight = lines[order], often[order], weight[order]
+        starts = np.flatnonzero(np.concatenate(([True], np.diff(lines) > 0)))
+        for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+            text = train.texts[lines[start]]
+            self._seen[text] = int(weight[start:end].sum())
+            self._repeats[text] = np.bincount(often[start:end], weights=weight[start:end]).astype(np.int64)
+        self._learn_company(train)
+
+    def _learn_company(self, train: WindowSet) -> None:
+        frequent = [i for i in np.unique(train.line_ids) if self._seen[train.texts[i]] >= _MIN_SUPPORT]
+        self._company: dict[str, dict[str, float]] = {}
+        if not frequent:
+            return
+        held = _presence(train.line_ids.astype(np.int64), train.offsets, len(train.texts))[:, frequent]
+        weighted = held.multiply(train.counts.astype(np.float64)[:, None]).tocsr()
+        together = (held.T @ weighted).tocoo()
+        for one, other, both in zip(together.row, together.col, together.data, strict=True):
+            text = train.texts[frequent[one]]
+            share = float(both) / self._seen[text]
+            if one != other and share >= 0.9:
+                # A share of one from n windows says no more than that the next one lacks it once in n + 2.
+                self._company.setdefault(text, {})[train.texts[frequent[other]]] = min(
+                    share, 1 - 1 / (self._seen[text] + 2)
+                )
+
+    def _calibrate(self, held_out: WindowSet, later: IntArray, rest: IntArray) -> None:
+        rows = later if len(later) else rest
+        counts = np.unique(rows, return_counts=True)[1].astype(np.int64)
+        texts = [[held_out.texts[i] for i in held_out.lines(row)] for row in range(len(held_out))]
+
+        def fitted(values: list[float]) -> TailCalibration | None:
+            return TailCalibration.fit(np.array(values), counts) if values else None
+
+        self._rare = fitted([max(map(self._rarity, lines)) for lines in texts])
+        self._often = fitted([max(self._repetition(lines).values()) for lines in texts])
+        self._lacks = fitted([self._lack(lines)[0] for lines in texts])
+
+    def seen_in(self, text: str) -> float:
+        """Share of the training windows that hold this line, in [0, 1]."""
+        return self._seen.get(text, 0) / max(self._total, 1)
+
+    def line_rarity(self, text: str) -> float:
+        """``-log10`` of the share of normal windows that hold a line as rare as this one, ``>= 0``."""
+        return _calibrated(self._rare, self._rarity(text))
+
+    def repetition(self, lines: Sequence[str]) -> dict[str, float]:
+        """The same for how often each line comes in this window."""
+        return {text: _calibrated(self._often, value) for text, value in self._repetition(lines).items()}
+
+    def lack(self, lines: Sequence[str]) -> tuple[float, str, str]:
+        """The same for the line that is missing most, given its company; that line, and who misses it."""
+        value, missing, beside = self._lack(lines)
+        return (_calibrated(self._lacks, value), missing, beside) if missing else (0.0, "", "")
+
+    def _rarity(self, text: str) -> float:
+        return float(-np.log((self._seen.get(text, 0) + 0.5) / (self._total + 1)))
+
+    def _repetition(self, lines: Sequence[str]) -> dict[str, float]:
+        found = {}
+        for text in dict.fromkeys(lines):
+            times, known = lines.count(text), self._repeats.get(text)
+            found[text] = 0.0
+            if times > 1 and known is not None and self._seen[text] >= _MIN_SUPPORT:
+                as_often = known[times:].sum() if times < len(known) else 0
+                beyond = max(np.log(times / (len(known) - 1)), 0.0)
+                found[text] = float(-np.log((as_often + 0.5) / (self._seen[text] + 1)) + beyond)
+        return found
+
+    def _lack(self, lines: Sequence[str]) -> tuple[float, str, str]:
+        here = set(lines)
+        worst = (0.0, "", "")
+        for text in dict.fromkeys(lines):
+            for other, share in self._company.get(text, {}).items():
+                if other not in here:
+                    worst = max(worst, (float(-np.log(1 - share)), other, text))
+        return worst
+
+    def nearest(self, windows: WindowSet) -> list[NearestNormal | None]:
+        """The normal window nearest to each of ``windows``: of those with the most alike words and lines,
+        the one that agrees best line by line; of equals, the one seen more often."""
+        if not len(self.windows):
+            return [None] * len(windows)
+        columns = np.array([self._columns.get(text, -1) for text in windows.texts], dtype=np.int64)
+        ids = columns[windows.line_ids]
+        known = np.concatenate(([0], np.cumsum(ids >= 0)))[windows.offsets]
+        by_line = _unit(ids[ids >= 0], known, self._line_weights) @ self._lines.T
+        word_ids, offsets = self._words_of(windows)
+        by_word = _unit(word_ids, offsets, self._word_weights) @ self._words.T
+        alike = ((by_line + by_word) / 2).toarray().round(6)
+        return [self._best(windows, row, alike[row]) for row in range(len(windows))]
+
+    def _best(self, windows: WindowSet, row: int, alike: FloatArray) -> NearestNormal:
+        first = np.lexsort((-self.windows.counts, -alike))[:_LOOKED_AT]
+        lines = [windows.texts[i] for i in windows.lines(row)]
+        best, best_key = 0, (-1.0, -1.0)
+        for candidate in first.tolist():
+            texts = [self.windows.texts[i] for i in self.windows.lines(candidate)]
+            in_order = SequenceMatcher(None, lines, texts, autojunk=False).ratio()
+            key = (in_order + float(alike[candidate]), float(self.windows.counts[candidate]))
+            if key > best_key:
+                best, best_key = candidate, key
+        texts = [self.windows.texts[i] for i in self.windows.lines(best)]
+        similarity = round(min(best_key[0] / 2, 1.0), 3)
+        return NearestNormal(tuple(texts), similarity, int(self.windows.counts[best]), differences(lines, texts))
+
+
+def _calibrated(calibration: TailCalibration | None, value: float) -> float:
+    if calibration is None or value <= 0:
+        return 0.0
+    return max(0.0, -float(calibration.log10_p_value(np.array([value]))[0]))
+
+
+def _presence(ids: IntArray, offsets: IntArray, width: int) -> csr_matrix:
+    """1 where a window holds an id, float64 CSR ``[windows, width]``."""
+    held = _csr(ids, offsets, width)
+    held.data[:] = 1.0
+    return held
+
+
+def _csr(ids: IntArray, offsets: IntArray, width: int) -> csr_matrix:
+    from scipy.sparse import csr_matrix
+
+    made = csr_matrix((np.ones(len(ids)), ids, offsets), shape=(len(offsets) - 1, max(width, 1)))
+    made.sum_duplicates()
+    return made
+
+
+def _unit(ids: IntArray, offsets: IntArray, weights: FloatArray) -> csr_matrix:
+    """Square roots of counts, weighted, of unit length."""
+    from scipy.sparse import diags
+
+    made = _csr(ids, offsets, len(weights))
+    made.data = np.sqrt(made.data)
+    made = made @ diags(np.concatenate([weights, np.zeros(made.shape[1] - len(weights))]))
+    norm = np.sqrt(np.asarray(made.multiply(made).sum(axis=1)).ravel())
+    return (diags(1 / np.maximum(norm, 1e-12)) @ made).tocsr()
+
+
+def _counted(windows: WindowSet) -> tuple[IntArray, IntArray, IntArray]:
+    """For each line of each window once: its id, how often it is in the window, how often the window was seen."""
+    rows = np.repeat(np.arange(len(windows)), np.diff(windows.offsets))
+    pairs, often = np.unique(np.stack([rows, windows.line_ids.astype(np.int64)]), axis=1, return_counts=True)
+    return pairs[1], often.astype(np.int64), windows.counts[pairs[0]]

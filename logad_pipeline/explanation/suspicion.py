@@ -1,0 +1,158 @@
+"""What speaks against each line of a window, and how loudly.
+
+Belongs here: the witnesses, one rarity a line and witness, all calibrated on held-out normal windows, and
+their fusion to one suspicion a line. Which kind of anomaly that makes is ``kinds``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from logad_pipeline.detectors.base import FloatArray
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.explanation.evidence import ShownWindow
+from logad_pipeline.explanation.normal_windows import NormalWindows
+from logad_pipeline.logs.facts import RecordFacts
+
+SURPRISE: Final = "worst_line"
+NEXT: Final = "next_event"
+RELATION: Final = "entity_graph"
+NUMBERS: Final = "parameters"
+LEVEL: Final = "severity"
+LENGTH: Final = "length"
+TEMPLATE: Final = "template"
+REPEATED: Final = "repeated"
+_MOST: Final = 12.0
+"""Rarity beyond which one witness is as good as another: the tails there are extrapolated."""
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """Rarity, ``-log10 p``, of each line by witness, float64 ``[lines]`` each, from 0 to 12.
+
+    Attributes:
+        rarity: by witness; those that the model lacks are left out.
+        likely: the lines that were likely at each place, with their probabilities; may be empty.
+        lack: rarity of what is missing, the missing line, and the one it usually accompanies.
+    """
+
+    rarity: Mapping[str, FloatArray]
+    likely: Sequence[Sequence[tuple[str, float]]]
+    lack: tuple[float, str, str]
+
+    @property
+    def suspicion(self) -> FloatArray:
+        """One rarity a line: of the harmonic mean of the p-values, as the detectors are fused."""
+        columns = np.stack(list(self.rarity.values()))
+        return np.asarray(np.log10((10.0**columns).mean(axis=0)))
+
+    def of(self, name: str) -> FloatArray:
+        """One witness's rarities; zeros where it is not there."""
+        lines = len(next(iter(self.rarity.values())))
+        return self.rarity.get(name, np.zeros(lines))
+
+
+def witnesses(
+    model: AnomalyDetector,
+    normal: NormalWindows,
+    shown: ShownWindow,
+    surprise: FloatArray,
+    excess: FloatArray,
+    likely: Sequence[Sequence[tuple[str, float]]],
+) -> Witnesses:
+    """Hear all witnesses on one window.
+
+    Args:
+        model: the model that judged it.
+        normal: its normal windows.
+        shown: the window.
+        surprise: nats a token of each line, float64 ``[lines]``.
+        excess: how far the next-event model's surprise exceeds its expectation, the same shape; empty without it.
+        likely: the lines likely at each place; empty without it.
+    """
+    repeats = normal.repetition(shown.texts)
+    rarity = {
+        TEMPLATE: np.array([normal.line_rarity(text) for text in shown.texts]),
+        REPEATED: np.array([repeats[text] for text in shown.texts]),
+    }
+    if SURPRISE in model.calibrations:
+        rarity[SURPRISE] = -model.calibrations[SURPRISE].log10_p_value(surprise)
+    if len(excess):
+        # The detector judges windows: what it says of this one is borne by the lines that it expected least.
+        loud = rarity_of(shown.detectors.get(NEXT, 0.0), model)
+        rarity[NEXT] = loud * np.maximum(excess, 0.0) / max(float(excess.max()), 1e-9)
+    for name, detector in model.record_detectors.items():
+        if shown.facts:
+            rarity[name] = -model.record_log10_p(name, detector.score(shown.facts))
+    clipped = {name: np.clip(values, 0.0, _MOST) for name, values in rarity.items()}
+    return Witnesses(clipped, likely, normal.lack(shown.texts))
+
+
+def rarity_of(score: float, model: AnomalyDetector) -> float:
+    """``-log10 p`` behind a calibrated score in [0, 1): the scale read backwards.
+
+    >>> from types import SimpleNamespace
+    >>> from logad_pipeline.detectors.calibration import ScoreScale
+    >>> scale = ScoreScale(0.01)
+    >>> [round(rarity_of(float(scale.score(-np.array(r))), SimpleNamespace(scale=scale)), 6) for r in (1.0, 2.5, 7.0)]
+    [1.0, 2.5, 7.0]
+    """
+    from logad_pipeline.detectors.calibration import HIGH_RISK, THRESHOLD
+
+    promised = -float(np.log10(model.scale.false_alarm_rate))
+    if score < THRESHOLD:
+        return promised * score / THRESHOLD
+    if score <= HIGH_RISK:
+        return promised + (score - THRESHOLD) / (HIGH_RISK - THRESHOLD)
+    share = min((score - HIGH_RISK) / (1 - HIGH_RISK), 1 - 1e-9)
+    return promised + 1 + 3 * share / (1 - share)
+
+
+def reasons(
+    place: int, shown: ShownWindow, heard: Witnesses, normal: NormalWindows, model: AnomalyDetector, loud: float
+) -> tuple[str, ...]:
+    """What speaks against a line in words, the strongest first; a witness below ``loud`` is not quoted."""
+    text = shown.texts[place]
+    fact = shown.facts[place] if shown.facts else None
+    said = []
+    for name, values in heard.rarity.items():
+        if values[place] >= loud:
+            said.append((-float(values[place]), name, _in_words(name, text, shown, fact, heard, normal, model, place)))
+    return tuple(words for _, _, words in sorted(said))
+
+
+def _in_words(
+    name: str, text: str, shown: ShownWindow, fact: RecordFacts | None, heard: Witnesses, normal: NormalWindows,
+    model: AnomalyDetector, place: int,
+) -> str:  # fmt: skip
+    if name == TEMPLATE:
+        share = normal.seen_in(text)
+        return f"in {share:.2%} of the normal windows" if share else "never seen in the normal logs"
+    if name == REPEATED:
+        return f"{shown.texts.count(text)} times in one window"
+    if name == NEXT:
+        likely = heard.likely[place] if place < len(heard.likely) else ()
+        return f"'{likely[0][0]}' was likelier here ({likely[0][1]:.0%})" if likely else "not expected here"
+    if name == RELATION and fact is not None:
+        return relation(model, fact)
+    if name == NUMBERS:
+        return "an unusual number"
+    if name == LEVEL and fact is not None:
+        return f"level {fact.severity or 'none'} is rare for it"
+    return "the model guessed it badly from its neighbours"
+
+
+def relation(model: AnomalyDetector, fact: RecordFacts) -> str:
+    """The least likely edge of a record, in words."""
+    from logad_pipeline.detectors.entity_graph import EntityGraph
+
+    graph = model.record_detectors[RELATION]
+    assert isinstance(graph, EntityGraph)
+    if not fact.edges:
+        return "unusual company"
+    subject, _, target = max(fact.edges, key=graph.edge_surprise)
+    return f"{subject} with {target} is unusual"
