@@ -30,7 +30,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @contextmanager
-def _lake_errors() -> Iterator[None]:
+def lake_errors() -> Iterator[None]:
     """The errors of lake, registry and runs, on top of those of all commands."""
     from pydantic import ValidationError
 
@@ -48,7 +48,8 @@ def _lake_errors() -> Iterator[None]:
             raise fail(f"settings: {wrong}; mend logad.toml or the LOGAD_* variable", ExitCode.USAGE) from error
 
 
-def _open(lake: Path | None) -> tuple[Settings, Lake]:
+def open_lake(lake: Path | None) -> tuple[Settings, Lake]:
+    """The settings with that lake, or the configured one, and the lake itself."""
     from logad_pipeline.lake.tables import Lake
     from logad_pipeline.settings import load_settings
 
@@ -58,11 +59,11 @@ def _open(lake: Path | None) -> tuple[Settings, Lake]:
 
 def init(lake: LakeOption = None) -> None:
     """Make the lake, the registry and Dagster's home; what exists stays as it is."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.orchestration.runs import prepare_instance
         from logad_pipeline.registry.registry import Registry
 
-        settings, opened = _open(lake)
+        settings, opened = open_lake(lake)
         opened.create()
         Registry(settings).prepare()
         prepare_instance(settings)
@@ -77,10 +78,10 @@ def simulate(
     lake: LakeOption = None,
 ) -> None:
     """Write realistic logs of several hosts with labelled incidents, to try everything on."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.logs.simulator import simulate as simulate_logs
 
-        settings, opened = _open(lake)
+        settings, opened = open_lake(lake)
         opened.create()
         first = start.date() if start else datetime.now(settings.zone).date() - timedelta(days=days)
         made = simulate_logs(
@@ -110,10 +111,10 @@ def ingest(
     lake: LakeOption = None,
 ) -> None:
     """Land log files in the lake, split by event day, each once."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.lake.landing import land
 
-        settings, opened = _open(lake)
+        settings, opened = open_lake(lake)
         chosen = files or sorted(path for path in opened.path("inbox").rglob("*") if path.is_file())
         if not chosen:
             say(f"nothing in {opened.path('inbox')}; put log files there, or name them")
@@ -147,12 +148,12 @@ def run(
     lake: LakeOption = None,
 ) -> None:
     """Run the daily pipeline over landed days; without a champion, train one on the first half of them."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.orchestration.runs import run_job
         from logad_pipeline.registry.registry import CHAMPION, Registry
 
-        settings, opened = _open(lake)
-        days = _days_in(opened, "ledger", first, last)
+        settings, opened = open_lake(lake)
+        days = days_in(opened, "ledger", first, last)
         whole = (days[0], days[-1])
         registry = Registry(settings)
         registry.prepare()
@@ -175,11 +176,11 @@ def train(
     lake: LakeOption = None,
 ) -> None:
     """Train a challenger on prepared days, evaluate it on later ones, and promote it if the gate holds."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 
-        settings, opened = _open(lake)
-        days = _days_in(opened, "windows", first, last)
+        settings, opened = open_lake(lake)
+        days = days_in(opened, "windows", first, last)
         registry = Registry(settings)
         registry.prepare()
         _train(settings, days[0], days[-1])
@@ -200,7 +201,7 @@ _NO_DAY = {
 }
 
 
-def _days_in(lake: Lake, table: str, first: datetime | None, last: datetime | None) -> list[date]:
+def days_in(lake: Lake, table: str, first: datetime | None, last: datetime | None) -> list[date]:
     """The days of a table within a range; an error with the way out if there is none."""
     from logad_pipeline.lake.tables import LakeError
 
@@ -221,14 +222,14 @@ def report(
     lake: LakeOption = None,
 ) -> None:
     """Rank the suspicious windows of judged days, measure against labels if there are any, write one HTML file."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.lake.labels import read_labels
         from logad_pipeline.lake.report_data import gather_report
         from logad_pipeline.orchestration.report_files import settings_in_words, write_report
         from logad_pipeline.registry.registry import Registry
 
-        settings, opened = _open(lake)
-        days = _days_in(opened, "scores", first, last)
+        settings, opened = open_lake(lake)
+        days = days_in(opened, "scores", first, last)
         version = _newest_version(opened, days)
         model = Registry(settings).load(f"models:/{settings.model.name}/{version}")
         data = gather_report(
@@ -293,10 +294,10 @@ def dev(
     lake: LakeOption = None,
 ) -> None:
     """Open Dagster's pages (webserver and daemon) on the lake."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.orchestration.runs import prepare_instance
 
-        settings, opened = _open(lake)
+        settings, opened = open_lake(lake)
         opened.version("ledger")
         environment = os.environ | {"DAGSTER_HOME": str(prepare_instance(settings)), "LOGAD_LAKE": str(settings.lake)}
         command = [
@@ -321,8 +322,8 @@ def mlflow_ui(
     lake: LakeOption = None,
 ) -> None:
     """Open MLflow's pages on the registry."""
-    with _lake_errors():
-        settings, _ = _open(lake)
+    with lake_errors():
+        settings, _ = open_lake(lake)
         command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", settings.tracking_uri,
                    "--host", host, "--port", str(port)]  # fmt: skip
         say(f"MLflow on http://{host}:{port}; stop with Ctrl-C")
@@ -331,10 +332,10 @@ def mlflow_ui(
 
 def doctor(as_json: Json = False, lake: LakeOption = None) -> None:
     """Look whether everything that the pipeline needs is there and works."""
-    with _lake_errors():
+    with lake_errors():
         from logad_pipeline.cli.checkup import check_up
 
-        findings = check_up(*_open(lake))
+        findings = check_up(*open_lake(lake))
         if as_json:
             print(json.dumps([{"what": f.what, "ok": f.ok, "detail": f.detail} for f in findings]))
         else:

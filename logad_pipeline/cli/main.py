@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from logad_pipeline.cli import benchmark, files, lake
+from logad_pipeline.cli import alerts, benchmark, files, lake, serve
 from logad_pipeline.cli.console import set_up_logging
 
 app = typer.Typer(
@@ -43,6 +43,10 @@ app.command()(benchmark.benchmark)
 for command in (lake.init, lake.simulate, lake.ingest, lake.run, lake.train, lake.report, lake.doctor, lake.dev):
     app.command()(command)
 app.command("mlflow")(lake.mlflow_ui)
+app.command()(alerts.triage)
+app.command()(alerts.compare)
+app.command()(serve.serve)
+app.add_typer(serve.keys, name="key")
 
 
 def main() -> None:
