@@ -15,6 +15,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 anomalies found (--fail-on-anomaly), 2 usage, 3 unreadable input, 4 no model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing it would take longer than all else
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

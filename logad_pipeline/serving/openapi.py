@@ -54,6 +54,8 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     if "{" in path:
         errors["404"] = "No such model"
     responses = operation["responses"]
+    if not any(status.startswith("2") for status in responses):
+        responses["200"] = {"description": "Successful response", "content": {"application/json": {"schema": {}}}}
     for status, description in errors.items():
         responses.setdefault(status, {"description": description})
     for status, response in responses.items():

@@ -91,11 +91,18 @@ def _worker_class() -> type[Any]:
         """Gives a client that sends or takes its bytes too slowly its thread for a bounded time only."""
 
         def handle(self, conn: Any) -> Any:
-            own = self.wsgi.extensions["logad"]
             # A kernel's timeval; a stream may go on for long, but not stand still.
             stalled = struct.pack("ll", _STALLED_SECONDS, 0)
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 conn.sock.setsockopt(socket.SOL_SOCKET, option, stalled)
+            again = self._handle_one(conn)
+            # What was read ahead is the next request: no socket becomes readable for it.
+            while again is True and self.alive and not conn.is_http2 and conn.parser.unreader.buf.getvalue():
+                again = self._handle_one(conn)
+            return again
+
+        def _handle_one(self, conn: Any) -> Any:
+            own = self.wsgi.extensions["logad"]
             own.deadlines.begin(conn.sock, own.limits.read_seconds)
             try:
                 return super().handle(conn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -119,3 +120,14 @@ def test_a_stream_is_answered_while_it_is_sent(model: Path, tmp_path: Path) -> N
         received += everything_from(connection)
     assert received.startswith(b"HTTP/1.1 200 ")
     assert received.rstrip().endswith(b"0")
+
+
+def test_a_refused_body_spoils_no_connection(model: Path, tmp_path: Path) -> None:
+    with serving(model, tmp_path, "gunicorn") as (_, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        for _ in range(50):
+            connection.request("DELETE", "/score_log", json.dumps({"log_seq": ["a"]}))
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 405
+        connection.close()
