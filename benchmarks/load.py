@@ -29,7 +29,16 @@ from typing import Any
 import numpy as np
 
 LINES = 10
-_WORDS = ("session", "cache", "query", "request", "worker", "token", "queue", "socket", "index", "lease", "shard")
+_MESSAGES = (
+    "sshd[812]: Accepted publickey for deploy from 10.0.0.7 port 40022 ssh2",
+    "sshd[812]: pam_unix(sshd:session): session opened for user deploy by (uid=0)",
+    "sshd[812]: pam_unix(sshd:session): session closed for user deploy",
+    "systemd[1]: Started Session 114 of user deploy.",
+    "CRON[4411]: (root) CMD (run-parts /etc/cron.hourly)",
+    "service.worker: task 1871 done in 231 ms",
+    "service.api: GET /orders/list 200 12 ms",
+    "kernel: eth0: link up, 1000 Mbps, full duplex",
+)
 Body = Callable[[int], bytes]
 
 
@@ -82,19 +91,25 @@ def _ready(port: int) -> bool:
         return False
 
 
+def _ask_once(port: int, payload: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/score_log", payload)
+    connection.getresponse().read()
+    connection.close()
+
+
 def seen(number: int) -> bytes:
-    """One of twenty requests, so that after the first round all windows are remembered."""
-    return _body([f"session opened for user u{number % 20}", *[_line(number % 20 * 31 + i) for i in range(LINES - 1)]])
+    """One of twenty requests, whose windows are remembered once each was asked."""
+    return _body([_line(number % 20 * 31 + i) for i in range(LINES)])
 
 
 def new(number: int) -> bytes:
-    """A request whose window was never seen: its words come in an order of its own."""
+    """A request whose window was hardly ever seen: usual lines in an order of its own, one of a billion."""
     return _body([_line(number * 7919 + i * 104_729) for i in range(LINES)])
 
 
 def _line(seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    return " ".join(_WORDS[at] for at in rng.integers(len(_WORDS), size=6))
+    return f"Mar  2 10:00:00 web01 {_MESSAGES[int(np.random.default_rng(seed).integers(len(_MESSAGES)))]}"
 
 
 def _body(lines: list[str]) -> bytes:
@@ -136,7 +151,8 @@ def ask(port: int, clients: int, seconds: float, body: Body, first: int = 0) -> 
 def load(port: int, clients: list[int], seconds: float) -> list[dict[str, Any]]:
     """The table: a row a number of clients and kind of request."""
     rows = []
-    ask(port, 1, 2, seen)
+    for number in range(20):
+        _ask_once(port, seen(number))
     first = 0
     for name, body in (("seen", seen), ("new", new)):
         for count in clients:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,12 @@ def model() -> AnomalyDetector:
     return tiny_model()
 
 
-def whole(found: list[LiveVerdict]) -> list[tuple[list[int], float]]:
-    return [(each.verdict.window.lines, each.verdict.score) for each in found if not each.growing]
+def whole(found: list[LiveVerdict]) -> list[list[int]]:
+    return [each.verdict.window.lines for each in found if not each.growing]
+
+
+def scores(found: list[LiveVerdict]) -> Any:
+    return pytest.approx([each.verdict.score for each in found if not each.growing], abs=1e-9)
 
 
 @pytest.mark.parametrize("spec", [None, WindowSpec("sliding", 4, 2), WindowSpec("session", group_by=r"req-(\w+)")])
@@ -34,9 +39,10 @@ def test_a_stream_that_ends_is_judged_like_the_file(
     spec: WindowSpec | None, model: AnomalyDetector, tmp_path: Path
 ) -> None:
     text = syslog([*cycle_lines(33), FOREIGN, "req-a begins", "req-b begins", *cycle_lines(33), "req-a ends"])
-    on_file = FileScorer(model, spec, adaptive=True).score(write(tmp_path / "a.log", text))
+    on_file = list(FileScorer(model, spec, adaptive=True).score(write(tmp_path / "a.log", text)))
     found = list(LiveScorer(FileScorer(model, spec, adaptive=True)).score("-", io.BytesIO(text.encode())))
-    assert whole(found) == [(verdict.window.lines, verdict.score) for verdict in on_file]
+    assert whole(found) == [verdict.window.lines for verdict in on_file]
+    assert [verdict.score for verdict in on_file] == scores(found)
 
 
 def test_an_anomaly_is_told_while_its_window_grows_and_the_window_is_judged_when_it_is_whole(
@@ -66,7 +72,7 @@ def test_an_anomaly_is_told_while_its_window_grows_and_the_window_is_judged_when
     assert early.verdict.is_anomaly
     assert FOREIGN in early.line
     assert early.awaited
-    assert [lines for lines, _ in whole(found)] == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]]
+    assert whole(found) == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]]
 
 
 def test_memory_does_not_grow_with_the_stream(model: AnomalyDetector, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +84,9 @@ def test_memory_does_not_grow_with_the_stream(model: AnomalyDetector, monkeypatc
     found = list(LiveScorer(bounded).score("-", io.BytesIO(text)))
     assert len(bounded.reader.index) < 20
     monkeypatch.undo()
-    assert whole(found) == whole(list(LiveScorer(FileScorer(model)).score("-", io.BytesIO(text))))
+    unbounded = list(LiveScorer(FileScorer(model)).score("-", io.BytesIO(text)))
+    assert whole(found) == whole(unbounded)
+    assert [each.verdict.score for each in found] == scores(unbounded)
 
 
 def test_groups_without_number_do_not_fill_the_memory(
@@ -89,7 +97,7 @@ def test_groups_without_number_do_not_fill_the_memory(
     scorer = FileScorer(model, WindowSpec("session", group_by=r"req-(\w+)"))
     text = syslog([f"req-{number} begins" for number in range(200)]).encode()
     found = list(LiveScorer(scorer, delay=1e-9).score("-", io.BytesIO(text)))
-    assert sorted(line for lines, _ in whole(found) for line in lines) == list(range(1, 201))
+    assert sorted(line for lines in whole(found) for line in lines) == list(range(1, 201))
     assert scorer.reader.windower.held == 0
 
 

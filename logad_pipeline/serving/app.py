@@ -60,7 +60,7 @@ def create_app(settings: Settings, model: str = "") -> APIFlask:
         title="logad",
         version=version("logad-pipeline"),
         docs_path=None,
-        static_folder=None,
+        static_folder=None,  # type: ignore[arg-type]  # as Flask has it
     )
     app.request_class = BoundedRequest
     app.config.update(

@@ -6,11 +6,13 @@ one process.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_WINDOWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Metrics:
@@ -18,26 +20,30 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        of = {"registry": self.registry}
-        self.requests = Counter("logad_requests", "Requests answered.", ["endpoint", "method", "status"], **of)
+        self.requests = self._counter("requests", "Requests answered.", ["endpoint", "method", "status"])
         self.seconds = Histogram(
-            "logad_request_seconds", "Time to answer.", ["endpoint"], buckets=_SECONDS, **of
+            "logad_request_seconds", "Time to answer.", ["endpoint"], buckets=_SECONDS, registry=self.registry
         )
-        self.in_flight = Gauge("logad_requests_in_flight", "Requests being answered now.", **of)
-        self.rejected = Counter("logad_rejected", "Requests refused, by reason.", ["reason"], **of)
-        self.lines = Counter("logad_lines", "Log lines judged.", **of)
-        self.windows = Counter("logad_windows", "Windows judged.", **of)
-        self.anomalies = Counter("logad_anomalies", "Windows judged anomalous.", **of)
-        self.remembered = Counter("logad_cache_hits", "Distinct windows of a request that were remembered.", **of)
-        self.read = Counter("logad_cache_misses", "Distinct windows that the encoder read.", **of)
+        self.in_flight = self._gauge("requests_in_flight", "Requests being answered now.")
+        self.rejected = self._counter("rejected", "Requests refused, by reason.", ["reason"])
+        self.lines = self._counter("lines", "Log lines judged.")
+        self.windows = self._counter("windows", "Windows judged.")
+        self.anomalies = self._counter("anomalies", "Windows judged anomalous.")
+        self.remembered = self._counter("cache_hits", "Distinct windows of a request that were remembered.")
+        self.read = self._counter("cache_misses", "Distinct windows that the encoder read.")
         self.batch = Histogram(
-            "logad_batch_windows", "Windows that the encoder read at once.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512), **of,
-        )  # fmt: skip
-        self.model = Info("logad_model", "The model that answers.", **of)
-        self.loads = Counter("logad_model_loads", "Models put into service.", **of)
-        self.ready = Gauge("logad_ready", "1 with a model, else 0.", **of)
-        self.degraded = Gauge("logad_degraded", "1 where the model may not be the registry's champion.", **of)
+            "logad_batch_windows", "Windows that the encoder read at once.", buckets=_WINDOWS, registry=self.registry
+        )
+        self.model = Info("logad_model", "The model that answers.", registry=self.registry)
+        self.loads = self._counter("model_loads", "Models put into service.")
+        self.ready = self._gauge("ready", "1 with a model, else 0.")
+        self.degraded = self._gauge("degraded", "1 where the model may not be the registry's champion.")
+
+    def _counter(self, name: str, says: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"logad_{name}", says, labels, registry=self.registry)
+
+    def _gauge(self, name: str, says: str) -> Gauge:
+        return Gauge(f"logad_{name}", says, registry=self.registry)
 
     def tell(self, what: Literal["remembered", "read"], windows: int) -> None:
         """Take what the memory of scores tells."""

@@ -139,7 +139,7 @@ def infer(name: str, json_data: InferRequest, version: str | None = None) -> dic
         if isinstance(found, Problem):
             raise found
         verdicts.append(answer(own, served, found))
-    wanted = [wish.name for wish in json_data.outputs] or list(_OUTPUTS)
+    wanted: list[str] = [wish.name for wish in json_data.outputs] or list(_OUTPUTS)
     outputs = [
         {"name": output, "shape": [len(verdicts)], "datatype": _OUTPUTS[output],
          "data": [getattr(verdict, output) for verdict in verdicts]}

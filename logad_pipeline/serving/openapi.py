@@ -23,8 +23,9 @@ _OF_BODIES: Final = {
 _OF_KEYS: Final = {"401": "A key is needed", "403": "The key may not do this", "429": "The key asks too often"}
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """The framework's document with what every answer may be."""
+def complete(document: dict[Any, Any] | str) -> dict[Any, Any] | str:
+    """The framework's document with what every answer may be; it is no text, which it would be as YAML."""
+    assert isinstance(document, dict)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     described = ProblemDetails.model_json_schema(ref_template=_REF + "{model}")
     schemas |= described.pop("$defs", {}) | {"ProblemDetails": described}
@@ -55,7 +56,8 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         errors["404"] = "No such model"
     responses = operation["responses"]
     if not any(status.startswith("2") for status in responses):
-        responses["200"] = {"description": "Successful response", "content": {"application/json": {"schema": {}}}}
+        kind = "text/plain" if path == "/metrics" else "application/json"
+        responses["200"] = {"description": "Successful response", "content": {kind: {"schema": {}}}}
     for status, description in errors.items():
         responses.setdefault(status, {"description": description})
     for status, response in responses.items():
@@ -71,7 +73,7 @@ def _endpoint(path: str, method: str) -> str | None:
         shown = "".join("{" + part.rpartition(":")[2] + "}" if variable else part
                         for variable, part in _parts(rule.rule))  # fmt: skip
         if shown == path and method.upper() in (rule.methods or ()):
-            return rule.endpoint
+            return str(rule.endpoint)
     return None
 
 

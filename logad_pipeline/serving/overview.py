@@ -57,7 +57,6 @@ def models() -> dict[str, Any]:
 
 @routes.get("/metrics")
 @needs("read")
-@routes.doc(responses={200: {"description": "Measures", "content": {"text/plain": {"schema": {"type": "string"}}}}})
 def metrics() -> Response:
     """Measures in Prometheus' format."""
     own = service()
