@@ -20,6 +20,7 @@ from logad_pipeline.logs.parser import parse_lines
 from logad_pipeline.logs.reader import UnreadableInput, read_lines
 from logad_pipeline.logs.records import Record
 from logad_pipeline.streams import FileScorer, LineWindow, WindowVerdict
+from logad_pipeline.windows import Window
 
 _IDLE: Final = 0.5
 """Seconds without a line after which a record, and the sample of a format, count as whole."""
@@ -29,6 +30,7 @@ _RECALLED_BYTES: Final = 300
 _JUDGED_AT_ONCE: Final = 512
 _MOST_UNIQUE: Final = 20_000
 _MOST_HELD: Final = 100_000
+_MOST_GROUPS: Final = 20_000
 _SESSION_ENDS_AFTER: Final = 600.0
 
 
@@ -37,31 +39,34 @@ class LiveVerdict:
     """A verdict on a window.
 
     Attributes:
-        growing: more of its lines may come.
+        growing: the window is none of the model's cutting yet: it ends with the newest record.
         awaited: lines come more slowly than they are judged, so it is a stream that somebody watches.
-        line: the beginning of its least expected line, as it came; ``""`` if that is long gone.
+        number, line: of its least expected line, and the line's beginning as it came; ``""`` if that is long gone.
     """
 
     verdict: WindowVerdict
     growing: bool
     awaited: bool
-    line: str = ""
+    number: int
+    line: str
 
 
 @dataclass(slots=True)
 class _Group:
-    """A group with an unfinished window: when its last record came, and its first that no verdict covers."""
+    """When the last record of a group came, its first that no verdict covers, and the records a window back."""
 
     last: float
     unjudged: float | None
+    tail: deque[int]
 
 
 class LiveScorer:
     """Judges the windows of a stream as they are complete.
 
-    A window that does not fill up within ``delay`` seconds is judged as it is, and an anomaly in it is told; it
-    goes on growing and is judged again when it is whole, so windows are those of the model. Sessions end after
-    ten minutes without a record. Lines wait in a queue of fixed length, and a writer that is faster waits.
+    Where a window does not fill up within ``delay`` seconds, the newest records of its group are judged together
+    with those before them, as many as make a window, and an anomaly is told; the window goes on growing and is
+    judged when it is whole, so windows are those of the model. Sessions are judged when they are full or had no
+    record for ten minutes. Lines wait in a queue of fixed length, and a writer that is faster waits.
 
     When it does not work: a record's continuation lines that come half a second after it are taken for lines
     without a header.
@@ -74,6 +79,8 @@ class LiveScorer:
         self._delay = delay
         self._clock = clock
         self._groups: dict[str, _Group] = {}
+        self._session = scorer.reader.spec.window_type == "session"
+        scorer.reader.wanted = lambda: (position for group in self._groups.values() for position in group.tail)
         self._waiting: list[LineWindow] = []
         self._judged_at = clock()
 
@@ -122,24 +129,24 @@ class LiveScorer:
 
     def _note(self, group: str, covered: bool) -> None:
         now = self._clock()
-        known = self._groups.pop(group, None)
-        since = None if covered else known.unjudged if known and known.unjudged is not None else now
+        reader = self._scorer.reader
+        known = self._groups.pop(group, None) or _Group(now, None, deque(maxlen=reader.spec.size))
+        since = None if covered else now if known.unjudged is None else known.unjudged
+        if not (self._session and group):
+            known.tail.append(reader.newest)
         # The last in the dictionary is the one that was written to last.
-        self._groups[group] = _Group(now, since)
+        self._groups[group] = _Group(now, since, known.tail)
 
     def _judge(self, source: str) -> Iterator[LiveVerdict]:
         """Verdicts on the windows that wait, on those that must wait no longer, and on sessions that ended."""
         now = self._judged_at = self._clock()
-        windower, reader = self._scorer.reader.windower, self._scorer.reader
+        reader = self._scorer.reader
         self._end_groups(source, now)
         whole, self._waiting = self._waiting, []
         growing = []
-        for name, group in list(self._groups.items()):
-            last = windower.unfinished(name)
-            if last is None:
-                del self._groups[name]
-            elif group.unjudged is not None and now - group.unjudged >= self._delay:
-                growing.append(last)
+        for name, group in self._groups.items():
+            if group.unjudged is not None and now - group.unjudged >= self._delay and group.tail:
+                growing.append(Window(name, tuple(group.tail)))
                 group.unjudged = None
         foreseen = reader.finished(source, growing)
         told = [*self._told(whole), *self._told(foreseen, growing=True)]
@@ -151,15 +158,15 @@ class LiveScorer:
         for verdict in self._scorer.judge(windows, foreseen=growing):
             if verdict.is_anomaly or not growing:
                 worst = max(range(len(verdict.line_surprise)), key=verdict.line_surprise.__getitem__)
-                line = self._lines.recall(verdict.window.spans[worst][0]) if verdict.is_anomaly else ""
-                yield LiveVerdict(verdict, growing, self._lines.waited >= _IDLE, line)
+                number = verdict.window.spans[worst][0]
+                line = self._lines.recall(number) if verdict.is_anomaly else ""
+                yield LiveVerdict(verdict, growing, self._lines.waited >= _IDLE, number, line)
 
     def _end_groups(self, source: str, now: float) -> None:
         windower, reader = self._scorer.reader.windower, self._scorer.reader
-        session = reader.spec.window_type == "session"
         for name, group in list(self._groups.items()):
-            ended = session and name and now - group.last >= _SESSION_ENDS_AFTER
-            if not ended and windower.held <= _MOST_HELD:
+            ended = self._session and name and now - group.last >= _SESSION_ENDS_AFTER
+            if not ended and windower.held <= _MOST_HELD and len(self._groups) <= _MOST_GROUPS:
                 break
             last = windower.close(name)
             del self._groups[name]

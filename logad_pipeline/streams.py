@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import partial
@@ -36,6 +36,7 @@ from logad_pipeline.windows import Window, Windower, WindowIndex, WindowSet, Win
 
 SCORED_AT_ONCE: Final = 2048
 """Unique windows that are scored together: bounds memory, and how long a reader waits for the first."""
+_FORGET_FROM: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ class WindowReader:
         self._tokenizer = LogTokenizer()
         self._next_position = 0
         self._held: dict[int, _Held] = {}
+        self._forget_at = _FORGET_FROM
         self.windower = Windower(spec)
+        self.wanted: Callable[[], Iterable[int]] = tuple
+        """Positions that :meth:`finished` will be asked for although no unfinished window holds them."""
 
     def read(self, source: str, stream: BinaryIO | None = None) -> Iterator[LineWindow]:
         """Yield the windows of one source as they are complete; ``stream`` is read in its place, if given.
@@ -139,7 +143,7 @@ class WindowReader:
         position = self._take(item)
         for window in self.windower.push([(self.group_of(item), position)]):
             yield self._finish(source, window)
-        if len(self._held) > 4096 and len(self._held) > 4 * self.windower.held:
+        if len(self._held) > self._forget_at:
             self._forget()
 
     def flush(self, source: str) -> Iterator[LineWindow]:
@@ -149,7 +153,7 @@ class WindowReader:
         self._held = {}
 
     def finished(self, source: str, windows: Iterable[Window]) -> list[LineWindow]:
-        """Windows of the records held, which the caller has had from :attr:`windower`."""
+        """Windows of records that are held: those of :attr:`windower`, and the ``wanted``."""
         return [self._finish(source, window) for window in windows]
 
     def renew(self) -> None:
@@ -158,6 +162,11 @@ class WindowReader:
         texts, self.index = self.index.texts, WindowIndex()
         self._forget()
         self._held = {at: held._replace(text=self.index.text_id(texts[held.text])) for at, held in self._held.items()}
+
+    @property
+    def newest(self) -> int:
+        """Position of the record taken last."""
+        return self._next_position - 1
 
     def _take(self, record: Record) -> int:
         self.account.lines += record.line_count
@@ -186,8 +195,9 @@ class WindowReader:
         )
 
     def _forget(self) -> None:
-        needed = self.windower.open_positions()
+        needed = self.windower.open_positions().union(self.wanted(), (self.newest,))
         self._held = {position: held for position, held in self._held.items() if position in needed}
+        self._forget_at = 2 * len(self._held) + _FORGET_FROM
 
 
 @dataclass(frozen=True, slots=True)

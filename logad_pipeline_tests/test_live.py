@@ -68,7 +68,8 @@ def test_an_anomaly_is_told_while_its_window_grows_and_the_window_is_judged_when
     os.close(writer)
     watching.join()
     [early] = [each for each in found if each.growing]
-    assert early.verdict.window.lines == [6, 7, 8]
+    assert early.verdict.window.lines == [4, 5, 6, 7, 8]
+    assert early.number == 8
     assert early.verdict.is_anomaly
     assert FOREIGN in early.line
     assert early.awaited

@@ -126,7 +126,7 @@ def detect(
         bool | None, typer.Option(help="Print alerts of - as they come; default: once it is slower than we are.")
     ] = None,
     max_delay: Annotated[
-        float, typer.Option(help="Seconds after which a window of - that is not full is judged as it is.")
+        float, typer.Option(help="Seconds after which lines of - are judged, be their window full or not.")
     ] = 5.0,
 ) -> None:
     """Judge the windows of a log, or its sessions, its spans of time or itself, with a fitted model.

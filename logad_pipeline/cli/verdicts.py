@@ -36,25 +36,25 @@ class Told:
         self._worst: list[tuple[float, int, str]] = []
         self._told_of: dict[str, int] = {}
 
-    def take(self, verdict: WindowVerdict | UnitVerdict, version: str = "", line: str = "") -> None:
-        """Count a verdict, and write it if it is its time."""
+    def take(self, verdict: WindowVerdict | UnitVerdict, version: str, number: int = 0, line: str = "") -> None:
+        """Count a verdict, and write it if it is its time; ``number`` and ``line`` are its least expected line."""
         self.counts["verdicts"] += 1
         self.counts["anomalies"] += verdict.is_anomaly
         if self._as_json:
             self._out.write(json.dumps(verdict.to_dict(version)) + "\n")
         elif not self._live:
             self._keep(verdict, line)
-        elif verdict.is_anomaly and self._told_of.pop(verdict.group, 0) != verdict.first_line:
+        elif verdict.is_anomaly and self._told_of.pop(verdict.group, -1) != number:
             self._write(_for_people(verdict, line))
 
-    def take_growing(self, verdict: WindowVerdict, version: str, line: str) -> None:
-        """Write an anomaly of a window that may still grow; it is counted when the window is whole."""
+    def take_growing(self, verdict: WindowVerdict, version: str, number: int, line: str) -> None:
+        """Write an anomaly among the newest records; it is counted when its window is whole."""
         if self._as_json:
             self._write(json.dumps(verdict.to_dict(version) | {"growing": True}))
-        elif self._live and self._told_of.get(verdict.group) != verdict.first_line:
+        elif self._live and self._told_of.get(verdict.group) != number:
             if len(self._told_of) > 10_000:
                 self._told_of.clear()
-            self._told_of[verdict.group] = verdict.first_line
+            self._told_of[verdict.group] = number
             self._write(_for_people(verdict, line))
 
     def pause(self) -> None:
@@ -96,9 +96,9 @@ def _take(live: LiveVerdict, told: Told, version: str) -> None:
     if live.awaited:
         told.pause()
     if live.growing:
-        told.take_growing(live.verdict, version, live.line)
+        told.take_growing(live.verdict, version, live.number, live.line)
     else:
-        told.take(live.verdict, version, live.line)
+        told.take(live.verdict, version, live.number, live.line)
 
 
 def _for_people(verdict: WindowVerdict | UnitVerdict, line: str) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import schemathesis
 from apiflask import APIFlask
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema as OpenApiSchema
 
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.serving.app import create_app
 from logad_pipeline_tests.serving.conftest import own, settings_of
 
-schema = schemathesis.pytest.from_fixture("api")
 # What fits the schema may still not go together: a stride above the size, or lines that are all blank.
 CONFIG = {
     "checks": {
@@ -25,7 +25,7 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def api(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def api(model: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenApiSchema:
     folder = tmp_path_factory.mktemp("contract")
     Lake(folder / "lake").create()
     # Small limits: what is generated need not be large to be at one of them.
@@ -34,7 +34,19 @@ def api(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return schemathesis.openapi.from_wsgi("/openapi.json", app, config=SchemathesisConfig.from_dict(CONFIG))
 
 
-@schema.parametrize()
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_every_answer_is_as_documented(case: schemathesis.Case) -> None:
-    case.call_and_validate()
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_answer_is_as_documented(mode: GenerationMode, api: OpenApiSchema) -> None:
+    asked = 0
+    for found in api.get_all_operations():
+        operation = found.ok()
+        if mode is GenerationMode.NEGATIVE and not operation.body:
+            continue
+        asked += 1
+
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+        def ask(case: schemathesis.Case) -> None:
+            case.call_and_validate()
+
+        ask()
+    assert asked == (17 if mode is GenerationMode.POSITIVE else 6)
