@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -50,6 +50,7 @@ class ModelSettings(BaseModel):
     max_steps: int = Field(150, ge=1)
     max_minutes: float | None = None
     batch_size: int = Field(16, ge=1)
+    batch_tokens: int = Field(1024, ge=1)
     learning_rate: float = Field(8e-4, gt=0)
     false_alarm_rate: float = Field(0.01, gt=0, lt=1)
     risk_bands: dict[str, float] = Field(default_factory=lambda: {"low": 0.0, "medium": 0.5, "high": 0.85})
@@ -104,6 +105,21 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class ExplanationSettings(BaseModel):
+    """The language model that puts evidence into words; none without a ``url``. See
+    :class:`logad_pipeline.explanation.language_model.LanguageModel`.
+
+    Give ``api_key`` as ``LOGAD_EXPLANATION__API_KEY`` rather than in a file.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = ""
+    model: str = ""
+    api_key: SecretStr = SecretStr("")
+    timeout_s: float = Field(20.0, gt=0)
+
+
 class Settings(BaseSettings):
     """All settings. ``logad.toml`` in the working directory (or the file named by ``LOGAD_CONFIG``) is
     read first, then the environment (``LOGAD_LAKE``, ``LOGAD_MODEL__SEED``, …) overrides it.
@@ -126,6 +142,7 @@ class Settings(BaseSettings):
     windows: WindowSettings = WindowSettings()
     model: ModelSettings = ModelSettings()
     serving: ServingSettings = ServingSettings()
+    explanation: ExplanationSettings = ExplanationSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -181,6 +198,7 @@ class Settings(BaseSettings):
             training=TrainingSpec(
                 max_steps=model.max_steps,
                 batch_size=model.batch_size,
+                batch_tokens=model.batch_tokens,
                 learning_rate=model.learning_rate,
                 max_minutes=model.max_minutes,
                 seed=model.seed,

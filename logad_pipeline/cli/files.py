@@ -183,7 +183,7 @@ def with_threshold(
         ValueError: if both are given, or one is out of range.
     """
     from logad_pipeline.detectors.calibration import ScoreScale
-    from logad_pipeline.detectors.unit_model import rate_for_budget
+    from logad_pipeline.detectors.unit_reference import rate_for_budget
 
     if rate is not None and alerts_per_day is not None:
         raise ValueError("give --false-alarm-rate or --alerts-per-day, not both")

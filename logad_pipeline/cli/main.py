@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from logad_pipeline.cli import alerts, benchmark, files, lake, serve
+from logad_pipeline.cli import alerts, benchmark, explain, files, lake, serve
 from logad_pipeline.cli.console import set_up_logging
 
 app = typer.Typer(
@@ -39,8 +39,10 @@ def main_options(
 
 app.command()(files.fit)
 app.command()(files.detect)
+app.command()(explain.explain)
 app.command()(files.formats)
 app.command()(benchmark.benchmark)
+app.command("benchmark-evidence")(explain.pointing)
 for command in (lake.init, lake.simulate, lake.ingest, lake.run, lake.train, lake.report, lake.doctor, lake.dev):
     app.command()(command)
 app.command("mlflow")(lake.mlflow_ui)

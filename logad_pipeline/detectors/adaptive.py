@@ -55,7 +55,7 @@ class AdaptiveThreshold:
     """
 
     rate: float
-    step: float = 0.3
+    step: float = 0.15
     in_force: float = 0.0
     _recent: deque[Hashable] = field(default_factory=deque, repr=False)
     _often: Counter[Hashable] = field(default_factory=Counter, repr=False)

@@ -76,6 +76,8 @@ class Detector(ABC):
     name: ClassVar[str]
     reads_texts_only: ClassVar[bool] = False
     """Whether it looks at the lines alone, and so learns from all windows rather than from a sample."""
+    needs_contrast: ClassVar[bool] = False
+    """Whether it cannot learn without pseudo-anomalies, and so is left out where none can be made."""
 
     @classmethod
     def create(cls, seed: int) -> Self:

@@ -21,6 +21,8 @@ HIGH_RISK: Final = 0.85
 _KNOTS: Final = 1024
 _TAIL_SHARE: Final = 0.05
 _TAIL_MIN: Final = 20
+_BEYOND: Final = 1.0
+"""Decades beyond the rarest that was held out, within which the tail is trusted."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class TailCalibration:
     """How rare a score is among held-out normal windows, as ``log10`` of a p-value.
 
     Within what was held out, the p-value is the share of normal windows that score as high, counted as
-    in conformal prediction (with the new window among them, so it is never 0). Beyond the highest 5 %
-    it follows a generalised Pareto tail (Pickands, 1975) fitted to them by probability-weighted moments
-    (Hosking and Wallis, 1987), with a shape in (0, 0.5]: the tail never ends, so stranger stays
-    stranger however far out.
+    in conformal prediction (with the new window among them, so it is never 0). To the highest 5 %
+    a generalised Pareto tail (Pickands, 1975) is fitted by probability-weighted moments (Hosking and
+    Wallis, 1987), with a shape in (0, 0.5]: the tail never ends, so stranger stays stranger however far out.
+    Ten times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
+    there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others.
 
     When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
     normal behaviour drifts the p-values are those of the old behaviour.
@@ -80,7 +83,10 @@ class TailCalibration:
         beyond = np.maximum(scores - knots[-1], 0.0) / self.tail_scale
         shape = self.tail_shape
         drop = np.log1p(shape * beyond) / shape if shape > 1e-6 else beyond
-        return np.asarray(np.where(scores > knots[-1], log_p[-1] - drop / math.log(10), inside))
+        tail = log_p[-1] - drop / math.log(10)
+        shown = -math.log10(self.windows + 1) - _BEYOND
+        tail = np.where(tail < shown, shown - np.log10(1 + np.maximum(shown - tail, 0.0)), tail)
+        return np.asarray(np.where(scores > knots[-1], tail, inside))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -155,6 +161,21 @@ class Calibration:
 
     held_out: TailCalibration
     learned: TailCalibration | None = None
+
+    @classmethod
+    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None) -> Self:
+        """Calibrate on the scores of held-out windows and, where there are any, of training windows.
+
+        Raises:
+            ValueError: as :meth:`TailCalibration.fit`.
+        """
+        parts = [
+            TailCalibration.fit(scores, np.ones(len(scores), dtype=np.int64)) if scores is not None and len(scores)
+            else None for scores in (held_out, learned)
+        ]  # fmt: skip
+        if parts[0] is None:
+            raise ValueError("no held-out windows to calibrate on; give more logs")
+        return cls(parts[0], parts[1])
 
     def log10_p_value(self, scores: FloatArray) -> FloatArray:
         """``log10`` of the p-value of each score, ``<= 0``."""

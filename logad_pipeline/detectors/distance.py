@@ -18,7 +18,8 @@ class EmbeddingDistance(Detector):
     normal windows than dimensions. Distances are in standard deviations of normal windows.
 
     When it does not work: it assumes one cloud of normal windows. Where normal behaviour is several
-    clouds (many programs in one stream), a window between two of them looks close to the mean.
+    clouds (many programs in one stream), a window between two of them looks close to the mean. With one
+    distinct normal window there is no covariance, and the distance is the Euclidean one.
     """
 
     name: ClassVar[str] = "distance"
@@ -31,18 +32,19 @@ class EmbeddingDistance(Detector):
         """Learn the mean vector and the precision matrix; a window counts as the root of how often it is seen.
 
         Raises:
-            ValueError: if there are fewer than two windows.
+            ValueError: if there is no window.
         """
         from sklearn.covariance import LedoitWolf
 
-        if len(encoded) < 2:
-            raise ValueError("the distance needs at least two different normal windows; give more logs")
+        if not len(encoded):
+            raise ValueError("the distance needs normal windows; give logs")
         weights = np.sqrt(encoded.windows.counts.astype(np.float64))
         mean = np.average(encoded.mean, axis=0, weights=weights)
         scaled = (encoded.mean - mean) * np.sqrt(weights / weights.mean())[:, None]
-        shrunk = LedoitWolf(assume_centered=True).fit(scaled)
         self._mean = mean.astype(np.float32)
-        self._precision = shrunk.precision_.astype(np.float32)
+        self._precision = np.eye(len(mean), dtype=np.float32)
+        if len(encoded) > 1:
+            self._precision = LedoitWolf(assume_centered=True).fit(scaled).precision_.astype(np.float32)
 
     def score(self, encoded: EncodedWindows) -> FloatArray:
         """Mahalanobis distance, float64 ``[n]``."""

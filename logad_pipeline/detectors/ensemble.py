@@ -19,7 +19,7 @@ import numpy as np
 
 from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
-from logad_pipeline.detectors.calibration import THRESHOLD, Calibration, ScoreScale, TailCalibration
+from logad_pipeline.detectors.calibration import THRESHOLD, Calibration, ScoreScale
 from logad_pipeline.detectors.encoder import BertEncoder, Progress
 from logad_pipeline.detectors.fusion import Fusion
 from logad_pipeline.detectors.records import RecordDetector
@@ -252,12 +252,12 @@ class AnomalyDetector:
 def fused_calibrations(
     fusion: Fusion, reference: Reference, record_names: Sequence[str]
 ) -> dict[str, Calibration]:
-    """Calibrate the fused score on the held-out windows, with records and without."""
-    rows = reference.held_out()
-    columns, ones = reference.columns(rows), np.ones(len(rows), dtype=np.int64)
+    """Calibrate the fused score on the held-out windows and some training windows, with records and without."""
+    held, learned = reference.columns(reference.held_out()), reference.columns(reference.learned())
+    texts = fusion.without(*record_names)
     return {
-        FUSION: Calibration(TailCalibration.fit(fusion(columns), ones)),
-        TEXT_FUSION: Calibration(TailCalibration.fit(fusion.without(*record_names)(columns), ones)),
+        FUSION: Calibration.fit(fusion(held), fusion(learned)),
+        TEXT_FUSION: Calibration.fit(texts(held), texts(learned)),
     }
 
 

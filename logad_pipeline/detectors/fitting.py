@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from logad_pipeline.detectors.base import EncodedWindows, FloatArray
-from logad_pipeline.detectors.calibration import Calibration, ScoreScale, TailCalibration
+from logad_pipeline.detectors.calibration import Calibration, ScoreScale
 from logad_pipeline.detectors.encoder import BertEncoder, EncoderSpec
 from logad_pipeline.detectors.ensemble import AnomalyDetector, fused_calibrations
 from logad_pipeline.detectors.fusion import Fusion
-from logad_pipeline.detectors.normal_stream import NormalStream, Split, split_in_time
+from logad_pipeline.detectors.normal_stream import NormalStream, Part, Split, split_in_time, stretches
 from logad_pipeline.detectors.pseudo import corrupt
 from logad_pipeline.detectors.pseudo_records import corrupt_records
 from logad_pipeline.detectors.records import RecordDetector
@@ -29,20 +29,21 @@ from logad_pipeline.detectors.reference import NO_TIME, Reference
 from logad_pipeline.detectors.registry import ALL, DETECTORS, RECORD_DETECTORS, check_names
 from logad_pipeline.detectors.training import MlmTrainer, TrainingHistory, TrainingSpec
 from logad_pipeline.detectors.trimming import odd_ones_out
+from logad_pipeline.logs.facts import RecordFacts
 from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.windows import IntArray, WindowSet, WindowSpec
 
 log = logging.getLogger(__name__)
 
-MAX_LEARNED: Final = 4000
+MAX_LEARNED: Final = 1000
 """Unique training windows that the detectors over embeddings learn from."""
 MAX_REFERENCE: Final = 200_000
 """Windows of the stream, the latest, that are kept for calibrating units."""
 MAX_COMPARED: Final = 300
-"""Unique training windows that scores are compared with, besides the held-out ones; of more, a sample."""
-MAX_BROKEN: Final = 600
+"""Unique training windows that scores are compared with, besides the held-out ones; of more, some stretches."""
+MAX_BROKEN: Final = 300
 """Pseudo-anomalies that the score head learns from."""
-MAX_WEIGHED: Final = 200
+MAX_WEIGHED: Final = 120
 """Pseudo-anomalies that the fusion's weights are learned from."""
 
 FitProgress = Callable[[str, int, int], None]
@@ -146,9 +147,8 @@ class _Fit:
         self.detectors = {name: DETECTORS[name].create(self.seed) for name in spec.detectors if name in DETECTORS}
         self.record_detectors: dict[str, RecordDetector] = {}
         self.calibrations: dict[str, Calibration] = {}
-        held = np.concatenate([split.choose, split.calibrate])
-        self._held_rows = held
-        self._held_ids, self._held_place = np.unique(stream.ids[held], return_inverse=True)
+        self._held = Part.of(stream, np.concatenate([split.choose, split.calibrate]))
+        self._learned = Part.of(stream, stretches(stream.ids, split.train[~self.trimmed[split.train]], MAX_COMPARED))
         self._broken_place: list[int] = []
 
     def _trim(self) -> npt.NDArray[np.bool_]:
@@ -169,6 +169,10 @@ class _Fit:
         seen = self._encode(learned, "reading training windows", surprise=False)
         broken = corrupt(learned, min(MAX_BROKEN, 4 * len(learned)), self.seed).windows
         corrupted = self._encode(broken, "reading broken windows", surprise=False)
+        if not len(broken):
+            for name in [name for name, detector in self.detectors.items() if detector.needs_contrast]:
+                log.warning("all normal windows are alike, so no pseudo-anomaly can be made: %s is left out", name)
+                del self.detectors[name]
         for done, (name, detector) in enumerate(self.detectors.items()):
             _tell(self.progress, f"fitting, {name}", done, len(self.detectors))
             # What is learned from texts alone needs no sample.
@@ -189,51 +193,64 @@ class _Fit:
 
     def calibrate(self) -> None:
         """Each detector on the latest windows, which neither it nor the encoder has learned from."""
-        held_out = self.stream.windows.take(self._held_ids)
+        held_out = self.stream.windows.take(self._held.ids)
         encoded = self._encode(held_out, "calibrating on later windows")
-        learned = self._encode(_sample(self.train, MAX_COMPARED), "reading training windows again")
-        latest = np.isin(self._held_rows, self.split.calibrate) & ~self.trimmed[self._held_rows]
+        learned = self._encode(self.stream.windows.take(self._learned.ids), "reading training windows again")
+        latest = np.isin(self._held.rows, self.split.calibrate) & ~self.trimmed[self._held.rows]
         number = min(MAX_WEIGHED, 4 * len(held_out))
-        unbroken = np.isin(self._held_ids, self.stream.ids[self._held_rows[latest]])
+        unbroken = np.isin(self._held.ids, self.stream.ids[self._held.rows[latest]])
         self.broken = corrupt(held_out.take(np.flatnonzero(unbroken)), number, self.seed + 1).windows
         broken = self._encode(self.broken, "reading broken windows")
         self.held_log10_p: dict[str, FloatArray] = {}
+        self.learned_log10_p: dict[str, FloatArray] = {}
         self.broken_log10_p: dict[str, FloatArray] = {}
         for name, detector in self.detectors.items():
-            raw = detector.score(encoded)[self._held_place]
-            before = TailCalibration.fit(detector.score(learned), learned.windows.counts)
-            self._calibrate(name, raw, latest, before)
+            again = detector.score(learned)[self._learned.place]
+            # Those that read texts alone can look at all training windows for nothing.
+            every = (
+                np.repeat(detector.score(EncodedWindows.unread(self.train)), self.train.counts)
+                if detector.reads_texts_only else again
+            )  # fmt: skip
+            self._calibrate(name, detector.score(encoded)[self._held.place], latest, again, every)
             self.broken_log10_p[name] = self.calibrations[name].log10_p_value(detector.score(broken))
         self._calibrate_records(latest)
 
     def _calibrate(
-        self, name: str, raw: FloatArray, latest: npt.NDArray[np.bool_], learned: TailCalibration | None = None
+        self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray, every: FloatArray
     ) -> None:
-        ones = np.ones(int(latest.sum()), dtype=np.int64)
-        self.calibrations[name] = Calibration(TailCalibration.fit(raw[latest], ones), learned)
-        self.held_log10_p[name] = self.calibrations[name].log10_p_value(raw)
+        """Calibrate on ``held`` and on ``every`` training window that was scored; of these ``learned`` are noted."""
+        calibration = Calibration.fit(held[latest], every)
+        self.calibrations[name] = calibration
+        self.held_log10_p[name] = calibration.log10_p_value(held)
+        self.learned_log10_p[name] = calibration.log10_p_value(learned)
 
     def _calibrate_records(self, latest: npt.NDArray[np.bool_]) -> None:
         if not self.record_detectors:
             return
-        positions = [self.stream.positions[row] for row in self._held_rows]
-        facts = [self.stream.facts[p] for row in positions for p in row]
-        ends = np.concatenate(([0], np.cumsum([len(row) for row in positions])))
-        window_of = np.repeat(np.arange(len(positions)), np.diff(ends))
+        facts, ends = self._facts_of(self._held.rows)
+        earlier, earlier_ends = self._facts_of(self._learned.rows)
+        window_of = np.repeat(np.arange(len(self._held.rows)), np.diff(ends))
         changed = corrupt_records(facts, MAX_WEIGHED // 2, self.seed)
         rng = np.random.default_rng([self.seed, 6])
         # A broken window has the records of some normal one, and a broken record stands in its own window.
-        lent = rng.integers(len(positions), size=len(self.broken))
+        lent = rng.integers(len(self._held.rows), size=len(self.broken))
         homes = window_of[[place for place, _ in changed]] if changed else np.zeros(0, dtype=np.int64)
         for name, detector in self.record_detectors.items():
             worst = np.maximum.reduceat(detector.score(facts), ends[:-1])
-            self._calibrate(name, worst, latest)
+            learned = np.maximum.reduceat(detector.score(earlier), earlier_ends[:-1])
+            self._calibrate(name, worst, latest, learned, learned)
             spoilt = detector.score([fact for _, fact in changed])
             broken = self.calibrations[name].log10_p_value(np.maximum(spoilt, worst[homes]))
             self.broken_log10_p[name] = np.concatenate([self.held_log10_p[name][lent], broken])
         for name in self.detectors:
             self.broken_log10_p[name] = np.concatenate([self.broken_log10_p[name], self.held_log10_p[name][homes]])
-        self._homes = self.stream.ids[self._held_rows[homes]]
+        self._homes = self.stream.ids[self._held.rows[homes]]
+
+    def _facts_of(self, rows: IntArray) -> tuple[list[RecordFacts], IntArray]:
+        """The records of some windows, and where each window's begin and end."""
+        positions = [self.stream.positions[row] for row in rows]
+        ends = np.cumsum([0, *map(len, positions)])
+        return [self.stream.facts[p] for row in positions for p in row], ends.astype(np.int64)
 
     def reference(self) -> Reference:
         """What is kept of the stream."""
@@ -243,7 +260,8 @@ class _Fit:
             part[rows] = number
         names = tuple(self.held_log10_p)
         log10_p = np.full((total, len(names)), np.nan, dtype=np.float32)
-        log10_p[self._held_rows] = np.stack([self.held_log10_p[name] for name in names], axis=1)
+        log10_p[self._held.rows] = np.stack([self.held_log10_p[name] for name in names], axis=1)
+        log10_p[self._learned.rows] = np.stack([self.learned_log10_p[name] for name in names], axis=1)
         broken = self.broken
         if self.record_detectors:
             broken = _joined(broken, stream.windows.take(self._homes))

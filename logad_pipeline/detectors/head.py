@@ -28,6 +28,7 @@ class ScoreHead(NetworkDetector):
     """
 
     name: ClassVar[str] = "head"
+    needs_contrast: ClassVar[bool] = True
 
     def fit(self, encoded: EncodedWindows, corrupted: EncodedWindows | None = None) -> None:
         """Learn the contrast; both classes weigh the same.

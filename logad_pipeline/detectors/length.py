@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 
 from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
+
+_ALIKE: Final = 1.1
 
 
 class Length(Detector):
@@ -16,7 +18,9 @@ class Length(Detector):
 
     The score is the negative logarithm of the share of normal windows that are at least as short, or at
     least as long, whichever is rarer (with the window itself among them), so it needs no shape of the
-    distribution. Beyond the longest and the shortest it grows with the logarithm of the ratio.
+    distribution. Lengths within a tenth of one another are alike: where all normal files have a thousand
+    lines, one of a thousand and one is nothing odd. Beyond the longest and the shortest it grows with the
+    logarithm of the ratio.
 
     When it does not work: on fixed and sliding windows, which are all of one length, it is constant.
     """
@@ -41,8 +45,8 @@ class Length(Detector):
         asked = np.diff(encoded.windows.offsets).astype(np.float64)
         total = self._counts.sum()
         up_to = np.concatenate(([0.0], np.cumsum(self._counts)))
-        shorter = up_to[np.searchsorted(self._lengths, asked, side="right")]
-        longer = total - up_to[np.searchsorted(self._lengths, asked, side="left")]
+        shorter = up_to[np.searchsorted(self._lengths, asked * _ALIKE, side="right")]
+        longer = total - up_to[np.searchsorted(self._lengths, asked / _ALIKE, side="left")]
         rarity = -np.log((np.minimum(shorter, longer) + 1) / (total + 1))
         beyond = np.maximum(self._lengths[0] / np.maximum(asked, 1), asked / self._lengths[-1])
         return np.asarray(rarity + np.log(np.maximum(beyond, 1.0)))

@@ -18,6 +18,8 @@ from logad_pipeline.windows import IntArray, WindowSet
 MIN_WINDOWS: Final = 20
 """Fewer normal windows than this cannot be split into what is learned and what it is measured on."""
 
+_STRETCHES: Final = 8
+
 
 class TooFewWindows(ValueError):
     """There are not enough normal windows to learn from."""
@@ -81,3 +83,32 @@ class NormalStream:
     group: Sequence[str] = ()
     time_us: Sequence[int | None] = ()
     facts: Mapping[int, RecordFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some windows of the stream: their rows, the unique ones among them, and which of these each row is."""
+
+    rows: IntArray
+    ids: IntArray
+    place: IntArray
+
+    @classmethod
+    def of(cls, stream: NormalStream, rows: IntArray) -> Part:
+        """The windows of ``stream`` at ``rows``."""
+        ids, place = np.unique(stream.ids[rows], return_inverse=True)
+        return cls(rows, ids, place.astype(np.int64))
+
+
+def stretches(ids: IntArray, rows: IntArray, most: int) -> IntArray:
+    """Rows with at most about ``most`` unique windows among them: all, or stretches spread evenly over time.
+
+    Whole stretches, because a unit can be looked at only if all of its windows are there.
+    """
+    parts = np.array_split(rows, min(_STRETCHES, len(rows)))
+    share = 1.0
+    while True:
+        chosen = np.concatenate([part[: max(1, int(share * len(part)))] for part in parts])
+        if len(np.unique(ids[chosen])) <= most or share < 1e-4:
+            return chosen
+        share *= 0.9

@@ -38,7 +38,8 @@ class Reference:
         trimmed: bool ``[N]``, whether it was too odd to be learned or calibrated on.
         source, group: int64 ``[N]``, numbers of its source and, within it, its group; -1 for no key.
         time_us: int64 ``[N]``, microseconds since 1970, ``NO_TIME`` for none.
-        log10_p: float32 ``[N, k]``: each detector's p-value; NaN in the training part.
+        log10_p: float32 ``[N, k]``: each detector's p-value; of the training part only some stretches were
+            read again, the rest is NaN.
         broken: unique pseudo-anomalies.
         broken_log10_p: float32 ``[m, k]``, theirs.
     """
@@ -58,6 +59,10 @@ class Reference:
     def held_out(self) -> IntArray:
         """Numbers of the windows that calibrate."""
         return np.flatnonzero((self.part == CALIBRATE) & ~self.trimmed)
+
+    def learned(self) -> IntArray:
+        """Numbers of the training windows whose p-values are known."""
+        return np.flatnonzero((self.part == TRAIN) & np.isfinite(self.log10_p).all(axis=1))
 
     def column(self, name: str, rows: IntArray) -> FloatArray:
         """One detector's ``log10`` p-values of some windows, float64."""

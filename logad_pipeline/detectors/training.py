@@ -37,7 +37,9 @@ class TrainingSpec:
 
     Attributes:
         max_steps: optimiser steps at most.
-        batch_size: windows a step.
+        batch_size: windows a step, at most.
+        batch_tokens: tokens a step, at most, but always a window: a step on long windows costs what one on
+            short ones does.
         learning_rate: peak of AdamW's, after a linear warm-up and before a cosine decay.
         max_minutes: wall-clock limit; ``None`` for none. Where it binds, the result depends on the
             machine's speed, and so is not reproducible from the seed alone.
@@ -50,6 +52,7 @@ class TrainingSpec:
 
     max_steps: int = 1200
     batch_size: int = 16
+    batch_tokens: int = 1024
     learning_rate: float = 8e-4
     max_minutes: float | None = None
     evaluate_every: int = 50
@@ -156,7 +159,10 @@ class MlmTrainer:
         drawn = rng.choice(len(segments), size=self.spec.batch_size * _DRAWN_BATCHES, p=chances)
         drawn = drawn[np.argsort([len(segments[i].ids) for i in drawn], kind="stable")]
         start = self.spec.batch_size * int(rng.integers(_DRAWN_BATCHES))
-        batch = self._collate([segments[i] for i in drawn[start : start + self.spec.batch_size]], rng)
+        chosen = drawn[start : start + self.spec.batch_size]
+        # Any of them may be left out for want of room, the longest as likely as the shortest.
+        chosen = rng.permutation(chosen)[: max(1, self.spec.batch_tokens // len(segments[chosen[-1]].ids))]
+        batch = self._collate([segments[i] for i in chosen], rng)
         for group in optimiser.param_groups:
             group["lr"] = self.spec.learning_rate * self._schedule(step)
         self.encoder.model.train()
@@ -200,7 +206,7 @@ class MlmTrainer:
         device_type = self.encoder.device.split(":")[0]
         return torch.autocast(device_type, dtype=torch.bfloat16) if fast else nullcontext()
 
-    def _held_out_batches(self, held_out: WindowSet, limit: int = 256) -> list[MaskedBatch]:
+    def _held_out_batches(self, held_out: WindowSet, limit: int = 96) -> list[MaskedBatch]:
         """The same masks at every look, so that losses compare; at most ``limit`` windows."""
         if not len(held_out):
             return []

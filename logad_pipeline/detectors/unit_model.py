@@ -6,7 +6,7 @@ whole, and their fusion. Which windows a unit holds is ``units``; nothing here r
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,16 +14,16 @@ import numpy as np
 
 from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
-from logad_pipeline.detectors.calibration import Calibration, ScoreScale, TailCalibration, fuse
+from logad_pipeline.detectors.calibration import Calibration, ScoreScale, fuse
 from logad_pipeline.detectors.counts import UnitCounts
 from logad_pipeline.detectors.ensemble import Judged
 from logad_pipeline.detectors.events import Events
 from logad_pipeline.detectors.fusion import Fusion
 from logad_pipeline.detectors.length import Length
 from logad_pipeline.detectors.pseudo import corrupt
-from logad_pipeline.detectors.reference import CHOOSE, NO_TIME, Reference
-from logad_pipeline.detectors.trimming import odd_ones_out
-from logad_pipeline.detectors.units import UnitKind, UnitTable, gather, whole
+from logad_pipeline.detectors.reference import Reference
+from logad_pipeline.detectors.unit_reference import split_units
+from logad_pipeline.detectors.units import UnitKind, UnitTable
 from logad_pipeline.windows import IntArray, WindowIndex, WindowSet
 
 UNIT_PREFIX: Final = "unit_"
@@ -31,7 +31,7 @@ _WHOLE: Final[tuple[type[Detector], ...]] = (UnitCounts, Events, Length)
 _BROKEN: Final = 400
 _FOLDS: Final = 8
 _FEW: Final = 50
-"""Held-out units below which those that were learned from, each left out in turn, are counted among them."""
+"""Units below which a calibration of their own says too little."""
 _MIN_HELD_OUT: Final = 3
 
 
@@ -46,6 +46,24 @@ class _Risen:
     mean: Calibration
     worst: Calibration
     both: Calibration
+
+    def log10_p(self, mean: FloatArray, worst: FloatArray) -> FloatArray:
+        """The p-values of units."""
+        both = fuse([self.mean.log10_p_value(mean), self.worst.log10_p_value(worst)])
+        return self.both.log10_p_value(both)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Each channel's p-values of units that were held out, of ones learned from, and of broken ones."""
+
+    held: dict[str, FloatArray]
+    learned: dict[str, FloatArray]
+    broken: dict[str, FloatArray]
+
+    def without(self, names: Sequence[str]) -> _Known:
+        kept = [{n: p for n, p in part.items() if n not in names} for part in (self.held, self.learned, self.broken)]
+        return _Known(*kept)
 
 
 class UnitModel:
@@ -67,16 +85,19 @@ class UnitModel:
         whole_unit: dict[str, Detector],
         calibrations: dict[str, Calibration],
         risen: dict[str, _Risen],
-        fusion: Fusion,
-        fused: Calibration,
+        known: _Known,
         scale: ScoreScale,
     ) -> None:
         self._whole = whole_unit
         self._calibrations = calibrations
         self._risen = risen
-        self.fusion = fusion
-        self._fused = fused
+        self._known = known
         self._scale = scale
+        names = list(known.held)
+        self.fusion = Fusion.fit(names, _stacked(known.held), _stacked(known.broken))
+        # What is seen of a unit as a whole counts as much as what is seen of its windows.
+        self.fusion = self.fusion.with_share(list(whole_unit), 0.5)
+        self._fused = _calibration(self.fusion(known.held), self.fusion(known.learned))
 
     @classmethod
     def fit(
@@ -94,31 +115,44 @@ class UnitModel:
         Raises:
             TooFewUnits: with fewer than three whole units held out.
         """
-        learned, held = _split_units(reference, kind)
-        if len(held) < _MIN_HELD_OUT or not len(learned):
+        units = split_units(reference, kind)
+        if len(units.held) < _MIN_HELD_OUT or not len(units.learned):
             raise TooFewUnits(
-                f"the normal logs hold {len(learned)} whole units of '{kind}' to learn from and {len(held)} later "
-                f"ones to calibrate on, at least {_MIN_HELD_OUT} are needed; fit on more logs, or ask for smaller units"
+                f"the normal logs hold {len(units.learned)} whole units of '{kind}' to learn from and "
+                f"{len(units.held)} later ones to calibrate on, at least {_MIN_HELD_OUT} are needed; fit on more logs, "
+                "or ask for smaller units"
             )
-        rarities: dict[str, FloatArray] = {}
+        held: dict[str, FloatArray] = {}
+        learned: dict[str, FloatArray] = {}
         risen, calibrations = {}, {}
         for name in names:
-            risen[name], rarities[name] = _raise(*_both_ways(reference.column(name, held.rows), held.offsets))
-        whole_unit = _fit_whole(learned) if _several_windows(learned) else {}
-        for name, detector in whole_unit.items():
-            before = _left_out(type(detector), learned)
-            calibrations[name], rarities[name] = _calibrate(
-                detector.score(EncodedWindows.unread(held.bags)), before
+            risen[name], held[name], learned[name] = _raise(
+                *(_both_ways(reference.column(name, table.rows), table.offsets) for table in (units.held, units.read))
             )
-        columns = list(rarities)
-        model = cls(whole_unit, calibrations, risen, _equal(columns), next(iter(risen.values())).both, scale)
-        broken = model._log10_p(*_break(held, reference, names, seed))
-        model.fusion = Fusion.fit(columns, np.stack(list(rarities.values()), axis=1),
-                                  np.stack([broken[name] for name in columns], axis=1))  # fmt: skip
-        # What is seen of a unit as a whole counts as much as what is seen of its windows.
-        model.fusion = model.fusion.with_share(list(whole_unit), 0.5)
-        model._fused, _ = _calibrate(model.fusion(rarities))
-        return model
+        whole_unit = _fit_whole(units.learned) if _several_windows(units.learned) else {}
+        for name, detector in whole_unit.items():
+            scores = detector.score(EncodedWindows.unread(units.held.bags))
+            before = _left_out(type(detector), units.learned)
+            # Where few units are held out, those that were learned from, each left out in turn, stand among them.
+            few = len(scores) < _FEW
+            calibrations[name] = _calibration(np.concatenate([scores, before]) if few else scores,
+                                              np.zeros(0) if few else before)  # fmt: skip
+            held[name] = calibrations[name].log10_p_value(scores)
+            learned[name] = calibrations[name].log10_p_value(before[units.which_are_read])
+        broken = _log10_p(whole_unit, calibrations, risen, *_break(units.held, reference, names, seed))
+        return cls(whole_unit, calibrations, risen, _Known(held, learned, broken), scale)
+
+    def without(self, *names: str) -> UnitModel:
+        """The same with some detectors left out, its weights learned and its fusion calibrated anew.
+
+        Raises:
+            ValueError: if none would be left.
+        """
+        whole_unit = {name: part for name, part in self._whole.items() if name not in names}
+        risen = {name: part for name, part in self._risen.items() if name not in names}
+        if not (whole_unit or risen):
+            raise ValueError(f"without {', '.join(names)} no detector is left to judge units")
+        return UnitModel(whole_unit, self._calibrations, risen, self._known.without(names), self._scale)
 
     def judge(
         self, table: UnitTable, log10_p: Mapping[str, FloatArray], threshold: AdaptiveThreshold | None = None
@@ -131,67 +165,25 @@ class UnitModel:
             threshold: one that adapts over these units, which are in time order; ``None`` for a fixed one.
         """
         rows = {name: values[table.rows] for name, values in log10_p.items() if name in self._risen}
-        values = self._log10_p(table, rows)
+        values = _log10_p(self._whole, self._calibrations, self._risen, table, rows)
         fused = self._fused.log10_p_value(self.fusion(values))
         adapted = threshold.adapted(fused, table.bags.kinds()) if threshold else fused
         return Judged(self._scale.score(adapted), fused, {n: self._scale.score(v) for n, v in values.items()})
 
-    def _log10_p(self, table: UnitTable, rows: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """Each channel's p-values of units; ``rows`` are those of their windows, unit after unit."""
-        values = {}
-        for name, risen in self._risen.items():
-            mean, worst = _both_ways(rows[name], table.offsets)
-            both = fuse([risen.mean.log10_p_value(mean), risen.worst.log10_p_value(worst)])
-            values[name] = risen.both.log10_p_value(both)
-        encoded = EncodedWindows.unread(table.bags)
-        for name, detector in self._whole.items():
-            values[name] = self._calibrations[name].log10_p_value(detector.score(encoded))
-        return values
 
-
-def _split_units(reference: Reference, kind: UnitKind) -> tuple[UnitTable, UnitTable]:
-    """The units that lie wholly in the training part, and those wholly in what was held out, odd ones left out."""
-    held_out = reference.part >= CHOOSE
-    keys = _keys(reference, kind)
-    uncut = np.array(whole(keys, held_out.tolist()))
-    every = gather([keys[row] for row in np.flatnonzero(uncut)], reference.unique[uncut], reference.windows)
-    odd = odd_ones_out(every.bags)
-    strange = np.zeros(len(keys), dtype=np.bool_)
-    strange[np.flatnonzero(uncut)[every.rows[np.repeat(odd, np.diff(every.offsets))]]] = True
-    uncut &= ~strange
-    tables = []
-    for chosen in (uncut & ~held_out, uncut & held_out):
-        rows = np.flatnonzero(chosen)
-        table = gather([keys[row] for row in rows], reference.unique[rows], reference.windows)
-        tables.append(UnitTable(table.bags, rows[table.rows], table.offsets))
-    return tables[0], tables[1]
-
-
-def _keys(reference: Reference, kind: UnitKind) -> list[Hashable]:
-    """The unit of each window of the reference."""
-    groups = ["" if group < 0 else int(group) for group in reference.group]
-    times = [None if time == NO_TIME else int(time) for time in reference.time_us]
-    return [
-        kind.key(int(source), group, time, row)
-        for row, (source, group, time) in enumerate(zip(reference.source, groups, times, strict=True))
-    ]
-
-
-def rate_for_budget(reference: Reference, kind: UnitKind, alerts_a_day: float) -> float:
-    """The false-alarm rate that spends an alert budget, given how many units a normal day has.
-
-    Raises:
-        ValueError: if the budget is not above 0, or the normal logs carry no times to tell days by.
-    """
-    times = reference.time_us[reference.time_us != NO_TIME]
-    days = (times.max() - times.min()) / 86_400_000_000 if len(times) else 0.0
-    if alerts_a_day <= 0 or not days:
-        raise ValueError(
-            f"an alert budget of {alerts_a_day} a day needs a number above 0 and normal logs with times; "
-            "give a false-alarm rate instead"
-        )
-    units_a_day = len(set(_keys(reference, kind))) / days
-    return float(min(alerts_a_day / units_a_day, 0.5))
+def _log10_p(
+    whole_unit: Mapping[str, Detector],
+    calibrations: Mapping[str, Calibration],
+    risen: Mapping[str, _Risen],
+    table: UnitTable,
+    rows: Mapping[str, FloatArray],
+) -> dict[str, FloatArray]:
+    """Each channel's p-values of units; ``rows`` are those of their windows, unit after unit."""
+    values = {name: way.log10_p(*_both_ways(rows[name], table.offsets)) for name, way in risen.items()}
+    encoded = EncodedWindows.unread(table.bags)
+    for name, detector in whole_unit.items():
+        values[name] = calibrations[name].log10_p_value(detector.score(encoded))
+    return values
 
 
 def _several_windows(table: UnitTable) -> bool:
@@ -220,29 +212,23 @@ def _left_out(kind: type[Detector], learned: UnitTable) -> FloatArray:
     return scores
 
 
-def _calibrate(held: FloatArray, learned: FloatArray | None = None) -> tuple[Calibration, FloatArray]:
-    """Calibrate on held-out units, with what is known of those learned from; the former's p-values too."""
-    if learned is not None and len(held) < _FEW:
-        held_out, earlier = np.concatenate([held, learned]), None
-    else:
-        held_out, earlier = held, learned
-    calibration = Calibration(
-        TailCalibration.fit(held_out, np.ones(len(held_out), dtype=np.int64)),
-        None if earlier is None else TailCalibration.fit(earlier, np.ones(len(earlier), dtype=np.int64)),
-    )
-    return calibration, calibration.log10_p_value(held)
+def _calibration(held: FloatArray, learned: FloatArray) -> Calibration:
+    """Calibrate on held-out units, and on those learned from where they are more than a handful."""
+    return Calibration.fit(held, learned if len(learned) >= _FEW else None)
 
 
-def _raise(mean: FloatArray, worst: FloatArray) -> tuple[_Risen, FloatArray]:
-    """Calibrate both ways up from the windows of held-out units, and both together; their p-values."""
-    by_mean, mean_p = _calibrate(mean)
-    by_worst, worst_p = _calibrate(worst)
-    both, values = _calibrate(fuse([mean_p, worst_p]))
-    return _Risen(by_mean, by_worst, both), values
+def _raise(
+    held: tuple[FloatArray, FloatArray], learned: tuple[FloatArray, FloatArray]
+) -> tuple[_Risen, FloatArray, FloatArray]:
+    """Calibrate both ways up from the windows of units, and both together; the p-values of the units."""
+    mean, worst = (_calibration(*pair) for pair in zip(held, learned, strict=True))
+    both = [fuse([mean.log10_p_value(part[0]), worst.log10_p_value(part[1])]) for part in (held, learned)]
+    risen = _Risen(mean, worst, _calibration(*both))
+    return risen, risen.both.log10_p_value(both[0]), risen.both.log10_p_value(both[1])
 
 
-def _equal(names: list[str]) -> Fusion:
-    return Fusion(tuple(names), (1 / len(names),) * len(names))
+def _stacked(columns: Mapping[str, FloatArray]) -> FloatArray:
+    return np.stack(list(columns.values()), axis=1)
 
 
 def _both_ways(log10_p: FloatArray, offsets: IntArray) -> tuple[FloatArray, FloatArray]:

@@ -95,23 +95,26 @@ def judge_part(benchmark: BenchmarkSet, part: BenchmarkPart, model: AnomalyDetec
     return JudgedUnits(scores, log10_p_fused, table.bags.take(judged).kinds(), truth, fused)
 
 
-
 def _variants(model: AnomalyDetector, kind: UnitKind) -> Iterator[tuple[str, Judge, dict[str, float]]]:
     """The fusion, and the fusion without each detector: row of the table, how it judges, its weights."""
-    yield FUSION, *_judge(model, kind)
-    for name in model.names:
+    whole = model if kind.kind == "window" else UnitModel.fit(model.reference, list(model.names), kind, model.scale)
+    yield FUSION, _judge(whole), _weights(whole)
+    for name in whole.fusion.names:
         try:
-            yield WITHOUT + name, *_judge(model.without(name), kind)
+            rest = whole.without(name)
         except ValueError:
             continue  # the only detector there is cannot be left out
+        yield WITHOUT + name, _judge(rest), _weights(rest)
 
 
-def _judge(model: AnomalyDetector, kind: UnitKind) -> tuple[Judge, dict[str, float]]:
-    if kind.kind == "window":
-        weights = dict(zip(model.fusion.names, model.fusion.weights, strict=True))
-        return lambda table, log10_p: model.judge({name: log10_p[name][table.rows] for name in model.names}), weights
-    units = UnitModel.fit(model.reference, list(model.names), kind, model.scale)
-    return units.judge, dict(zip(units.fusion.names, units.fusion.weights, strict=True))
+def _judge(model: AnomalyDetector | UnitModel) -> Judge:
+    if isinstance(model, UnitModel):
+        return model.judge
+    return lambda table, log10_p: model.judge({name: log10_p[name][table.rows] for name in model.names})
+
+
+def _weights(model: AnomalyDetector | UnitModel) -> dict[str, float]:
+    return dict(zip(model.fusion.names, model.fusion.weights, strict=True))
 
 
 def unit_lines(

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import comb
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -37,6 +36,7 @@ class Pointing:
     Attributes:
         name: of the set.
         units: how many were explained.
+        alarms: how many of them raised an alarm.
         one_sided: units left out since all of their lines are labelled: any line would do.
         hits: by who points (``logad``, ``a random line``, ``the rarest template``), in how many units the
             first, and one of the first three lines, is labelled; the random line's are expectations.
@@ -46,6 +46,7 @@ class Pointing:
 
     name: str
     units: int = 0
+    alarms: int = 0
     one_sided: int = 0
     hits: dict[str, list[float]] = field(
         default_factory=lambda: {who: [0.0, 0.0] for who in ("logad", "a random line", "the rarest template")}
@@ -81,7 +82,7 @@ class Pointing:
         for (incident, kind), number in sorted(self.kinds.items()):
             kinds.setdefault(incident, {})[kind] = number
         return {
-            "set": self.name, "units": self.units, "one_sided": self.one_sided, "hits": shares,
+            "set": self.name, "units": self.units, "alarms": self.alarms, "one_sided": self.one_sided, "hits": shares,
             "kinds_right": self.kinds_right, "kinds": kinds, "milliseconds_a_unit": round(self.milliseconds, 2),
         }  # fmt: skip
 
@@ -90,40 +91,73 @@ def measure_pointing(
     benchmark: BenchmarkSet,
     model: AnomalyDetector,
     labelled: Mapping[str, BoolArray],
-    kinds: Mapping[str, Sequence[str]] | None = None,
+    incidents: Mapping[str, Sequence[tuple[str, str] | None]] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Pointing:
-    """Explain what a model raised alarms for, and hold the lines pointed at against their labels.
+    """Explain what a model was shown, and hold the lines pointed at against their labels.
 
-    Units are windows that raised an alarm; where a set is judged by file, its files that hold a labelled line,
-    by the lines of their five worst windows. Units of which all lines are labelled are left out.
+    Units are the windows with a labelled line that raised an alarm; where incidents are known, the worst window
+    of each, alarm or not; where a set is judged by file, its files that hold a labelled line, by the lines of
+    their five worst windows. Units of which all lines are labelled are left out.
 
     Args:
         benchmark: the set; its first part is looked at.
         model: fitted on the training files of that part.
         labelled: by test file, whether each line is labelled, index 0 being line 1.
-        kinds: by test file, the kind of incident of each line, ``""`` for none.
+        incidents: by test file, the incident of each line and its kind, ``None`` for none.
         say: told of every step, in a line.
     """
     found = Pointing(benchmark.name)
     scorer = FileScorer(model, benchmark.window_spec, benchmark.read_spec)
-    units: list[list[WindowVerdict]] = []
+    units: list[_Unit] = []
     for path in benchmark.parts[0].test:
-        truth = labelled[path.name]
-        if not truth.any():
-            continue
-        verdicts = list(scorer.score(str(path)))
-        if benchmark.unit == "file":
-            units.append(sorted(verdicts, key=lambda one: -one.score))
-        else:
-            units += [[one] for one in verdicts if one.is_anomaly and _marks(one, truth).any()]
+        truth, known = labelled[path.name], (incidents or {}).get(path.name)
+        if truth.any():
+            units += _units(benchmark, list(scorer.score(str(path))), truth, known)
+    units = _worst_of_incidents(units)
     say(f"{benchmark.name}: {len(units)} units to explain …")
     explainer = Explainer(model)
     for unit, evidence, seconds in _explained(units, explainer, scorer):
-        _hold(found, unit, evidence, explainer, scorer, labelled, kinds)
+        _hold(found, unit, evidence, explainer, scorer)
         found.milliseconds += 1000 * seconds
-    found.milliseconds /= max(found.units, 1)
+    found.milliseconds /= max(len(units), 1)
     return found
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Windows, the worst first, which of their records are labelled, and the incident, if it is known."""
+
+    verdicts: list[WindowVerdict]
+    marks: list[BoolArray]
+    incident: tuple[str, str] | None = None
+
+
+def _units(
+    benchmark: BenchmarkSet, verdicts: list[WindowVerdict], truth: BoolArray,
+    incidents: Sequence[tuple[str, str] | None] | None,
+) -> list[_Unit]:  # fmt: skip
+    if benchmark.unit == "file":
+        worst = sorted(verdicts, key=lambda one: -one.score)
+        return [_Unit(worst, [_marks(one, truth) for one in worst])]
+    units = []
+    for one in verdicts:
+        marks = _marks(one, truth)
+        if marks.any() and incidents is not None:
+            told = Counter(incident for line in one.window.lines if (incident := incidents[line - 1]))
+            units += [_Unit([one], [marks], incident) for incident in told]
+        elif marks.any() and one.is_anomaly:
+            units.append(_Unit([one], [marks]))
+    return units
+
+
+def _worst_of_incidents(units: Sequence[_Unit]) -> list[_Unit]:
+    kept: dict[object, _Unit] = {}
+    for number, unit in enumerate(units):
+        key = unit.incident or number
+        if key not in kept or unit.verdicts[0].score > kept[key].verdicts[0].score:
+            kept[key] = unit
+    return list(kept.values())
 
 
 def _marks(verdict: WindowVerdict, truth: BoolArray) -> BoolArray:
@@ -132,43 +166,36 @@ def _marks(verdict: WindowVerdict, truth: BoolArray) -> BoolArray:
 
 
 def _explained(
-    units: Sequence[list[WindowVerdict]], explainer: Explainer, scorer: FileScorer
-) -> Iterator[tuple[list[WindowVerdict], list[Evidence], float]]:
+    units: Sequence[_Unit], explainer: Explainer, scorer: FileScorer
+) -> Iterator[tuple[_Unit, list[Evidence], float]]:
     """Each unit with the evidence of its worst windows, some units at a time, and the seconds it took."""
     for start in range(0, len(units), _AT_ONCE):
-        part = [unit[:_WINDOWS_OF_A_FILE] for unit in units[start : start + _AT_ONCE]]
-        shown = shown_windows([verdict for unit in part for verdict in unit], scorer.reader.index)
+        some = units[start : start + _AT_ONCE]
+        worst = [unit.verdicts[:_WINDOWS_OF_A_FILE] for unit in some]
+        shown = shown_windows([verdict for part in worst for verdict in part], scorer.reader.index)
         began = time.monotonic()
         evidence = iter(explainer.explain(shown))
-        seconds = (time.monotonic() - began) / len(part)
-        for whole, worst in zip(units[start : start + _AT_ONCE], part, strict=True):
-            yield whole, [next(evidence) for _ in worst], seconds
+        seconds = (time.monotonic() - began) / len(some)
+        for unit, part in zip(some, worst, strict=True):
+            yield unit, [next(evidence) for _ in part], seconds
 
 
-def _hold(
-    found: Pointing, unit: list[WindowVerdict], evidence: list[Evidence], explainer: Explainer, scorer: FileScorer,
-    labelled: Mapping[str, BoolArray], kinds: Mapping[str, Sequence[str]] | None,
-) -> None:  # fmt: skip
-    truth = labelled[Path(unit[0].source).name]
-    marks = [_marks(verdict, truth) for verdict in unit]
-    every = np.concatenate(marks)
-    if kinds is not None:
-        told = kinds[Path(unit[0].source).name]
-        incident = Counter(kind for line in unit[0].window.lines if (kind := told[line - 1])).most_common(1)[0][0]
-        found.kinds[incident, evidence[0].kind] += 1
+def _hold(found: Pointing, unit: _Unit, evidence: list[Evidence], explainer: Explainer, scorer: FileScorer) -> None:
+    if unit.incident is not None:
+        found.kinds[unit.incident[1], evidence[0].kind] += 1
+    every = np.concatenate(unit.marks)
     if every.all():
         found.one_sided += 1
         return
     found.units += 1
+    found.alarms += unit.verdicts[0].is_anomaly
     lines = [(-line.suspicion, place, line.place) for place, one in enumerate(evidence) for line in one.lines]
-    found.count("logad", [bool(marks[window][place]) for _, window, place in sorted(lines)])
+    found.count("logad", [bool(unit.marks[window][place]) for _, window, place in sorted(lines)])
     found.count_random(int(every.sum()), len(every))
-    rare = sorted((seen, place) for place, seen in enumerate(_seen_in(unit, explainer, scorer)))
+    shown = shown_windows(unit.verdicts, scorer.reader.index)
+    seen = [explainer.normal.seen_in(text) for one in shown for text in one.texts]
+    rare = sorted((share, place) for place, share in enumerate(seen))
     found.count("the rarest template", [bool(every[place]) for _, place in rare])
-
-
-def _seen_in(unit: list[WindowVerdict], explainer: Explainer, scorer: FileScorer) -> list[float]:
-    return [explainer.normal.seen_in(text) for one in shown_windows(unit, scorer.reader.index) for text in one.texts]
 
 
 def table(results: Sequence[Pointing]) -> str:
@@ -181,7 +208,8 @@ def table(results: Sequence[Pointing]) -> str:
             )
     for result in results:
         rows.append(
-            f"{result.name}: {result.milliseconds:.1f} ms a unit; {result.one_sided} more hold labelled lines only"
+            f"{result.name}: {result.alarms} raised an alarm; {result.one_sided} more hold labelled lines only; "
+            f"{result.milliseconds:.1f} ms a unit"
         )
         if result.kinds_right is not None:
             rows.append(f"{result.name}: the kind is right for {result.kinds_right:.1%} of {result.kinds.total()}")

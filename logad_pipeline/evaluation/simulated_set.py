@@ -20,7 +20,7 @@ from logad_pipeline.logs.simulator import simulate
 from logad_pipeline.streams import ReadSpec
 from logad_pipeline.windows import WindowSpec
 
-from .benchmark_set import BenchmarkPart, BenchmarkSet, LineFile, csv_rows, source_lines
+from .benchmark_set import BenchmarkPart, BenchmarkSet, LineFile, Origin, csv_rows, source_lines
 
 NAME: Final = "simulator"
 DESCRIPTION: Final = "simulated logs of five hosts, a web server and an application, with incidents of fifteen kinds"
@@ -53,13 +53,13 @@ RIGHT_KINDS: Final[Mapping[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, eq=False)
 class SimulatedSet:
-    """The set, and by test file the incident kind of each line, ``""`` for none, index 0 being line 1."""
+    """The set, and by test file the incident of each line and its kind, ``None`` for none, index 0 being line 1."""
 
     benchmark: BenchmarkSet
-    kinds: Mapping[str, list[str]]
+    incidents: Mapping[str, list[tuple[str, str] | None]]
 
 
-def simulated_set(work: Path, *, days: int = 14, lines_per_day: int = 2000, seed: int = 0) -> SimulatedSet:
+def simulated_set(work: Path, *, days: int = 21, lines_per_day: int = 1500, seed: int = 0) -> SimulatedSet:
     """Simulate into ``work``; the first seven days, which hold no incident, are learned from.
 
     Raises:
@@ -70,10 +70,12 @@ def simulated_set(work: Path, *, days: int = 14, lines_per_day: int = 2000, seed
     made = work / "simulated"
     simulate(made, start=_START, days=days, seed=seed, lines_per_day=lines_per_day,
              first_incident_day=_QUIET_DAYS + 1, overwrite=True)  # fmt: skip
-    labelled: dict[str, dict[int, str]] = {}
-    for row in csv_rows(made / "labels.csv", ("source", "line_no", "kind")):
-        labelled.setdefault(row["source"], {})[int(row["line_no"])] = row["kind"]
-    train, test, provenance, kinds = [], [], {}, {}
+    labelled: dict[str, dict[int, tuple[str, str]]] = {}
+    for row in csv_rows(made / "labels.csv", ("source", "line_no", "incident", "kind")):
+        labelled.setdefault(row["source"], {})[int(row["line_no"])] = (row["incident"], row["kind"])
+    train, test = [], []
+    provenance: dict[str, tuple[Origin, ...]] = {}
+    incidents: dict[str, list[tuple[str, str] | None]] = {}
     for source in sorted(path for path in made.glob("*.log")):
         cut = _first_line_from(source, _START + timedelta(days=_QUIET_DAYS))
         with LineFile(work / f"train-{source.name}") as learn, LineFile(work / f"test-{source.name}") as judge:
@@ -84,14 +86,14 @@ def simulated_set(work: Path, *, days: int = 14, lines_per_day: int = 2000, seed
         test.append(judge.path)
         known = labelled.get(source.name, {})
         numbers = provenance[judge.path.name][0].lines
-        kinds[judge.path.name] = [known.get(int(number), "") for number in numbers]
-    truth = {name: np.array([bool(kind) for kind in told], dtype=np.bool_) for name, told in kinds.items()}
+        incidents[judge.path.name] = [known.get(int(number)) for number in numbers]
+    truth = {name: np.array([one is not None for one in told], dtype=np.bool_) for name, told in incidents.items()}
     part = BenchmarkPart("", tuple(train), tuple(test), None, truth, provenance)
     benchmark = BenchmarkSet(
         NAME, DESCRIPTION, "window", WindowSpec("fixed", size=10, group_by="host"), ReadSpec(year=_START.year),
         (part,), "the first seven days, without incidents",
     )  # fmt: skip
-    return SimulatedSet(benchmark, kinds)
+    return SimulatedSet(benchmark, incidents)
 
 
 def _first_line_from(source: Path, day: date) -> int:

@@ -15,7 +15,7 @@ def differences(lines: Sequence[str], normal: Sequence[str]) -> tuple[Difference
     A line that is in both, but not where the others would have it, is called moved and told once.
 
     >>> [(row.change, row.text) for row in differences(["a", "c", "b", "x"], ["a", "b", "c", "d"])]
-    [('same', 'a'), ('moved', 'c'), ('same', 'b'), ('added', 'x'), ('missing', 'd')]
+    [('same', 'a'), ('same', 'c'), ('moved', 'b'), ('added', 'x'), ('missing', 'd')]
     """
     rows: list[Difference] = []
     matcher = SequenceMatcher(None, lines, normal, autojunk=False)

@@ -98,11 +98,13 @@ class Difference:
         change: ``same`` in both, ``added`` in this window only, ``missing`` from it, ``moved`` to this place.
         text: the normalised line.
         place: its place in this window, ``None`` for a missing one.
+        common: whether five normal windows or more hold the line, so that it names nobody in particular.
     """
 
     change: Change
     text: str
     place: int | None
+    common: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 TOP: Final = 3
-_TOKENS_A_BATCH: Final = 8192
+_TOKENS_A_BATCH: Final = 1536
 _CONTINUED: Final = "##"
 
 
@@ -118,8 +118,8 @@ def _guess(
         logits = encoder.model.cls(hidden[row, torch.from_numpy(np.concatenate(where))]).float()
         log_p = torch.log_softmax(logits, dim=1)
         surprise = -log_p.gather(1, truth.to(encoder.device)[:, None])[:, 0].cpu().numpy()
-        chances, best = log_p[:, candidates].topk(min(TOP, len(candidates)), dim=1)
-        pieces, chances = candidates[best].cpu().numpy(), chances.exp().cpu().numpy()
+        likely, best = log_p[:, candidates].topk(min(TOP, len(candidates)), dim=1)
+        pieces, chances = candidates[best].cpu().numpy(), likely.exp().cpu().numpy()
     start = 0
     for at in where:
         part = slice(start, start + len(at))

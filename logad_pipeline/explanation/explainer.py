@@ -106,9 +106,10 @@ class Explainer:
         )  # fmt: skip
         length = rarity_of(shown.detectors.get(LENGTH, 0.0), self.model)
         strong = strengths(shown, heard, nearest, length, self.normal.usual_length)
-        by_kind = {kind: round(value, 3) for kind, value in strong.items()}
-        kind = strongest(by_kind)
-        return Evidence(kind, summary(kind, lines, heard.lack), by_kind, self._voices(shown), lines, nearest)
+        kind = strongest(strong)
+        by_kind = {one: round(strength.rarity, 3) for one, strength in strong.items()}
+        told = summary(kind, lines[strong[kind].place], heard.lack, strong[kind].rarity)
+        return Evidence(kind, told, by_kind, self._voices(shown), lines, nearest)
 
     def _voices(self, shown: ShownWindow) -> tuple[Voice, ...]:
         return tuple(

@@ -5,11 +5,13 @@ Belongs here: from what the witnesses say to a strength by kind. Words are in ``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.explanation.evidence import KINDS, Kind, NearestNormal, ShownWindow
 from logad_pipeline.explanation.suspicion import (
     LEVEL,
@@ -25,21 +27,28 @@ from logad_pipeline.explanation.suspicion import (
 _WEAK: Final = 0.5
 """What the order of lines has to say counts half beside a witness that names its reason: almost anything odd
 is also unexpected where it stands."""
-
-
 _ALIKE: Final = 0.7
 """Similarity from which a normal window is near enough for the difference to tell what happened."""
 
 
+@dataclass(frozen=True)
+class Strength:
+    """How rare what speaks for a kind is among normal windows, ``-log10 p``, and the line that shows it most."""
+
+    rarity: float
+    place: int
+
+
 def strengths(
     shown: ShownWindow, heard: Witnesses, nearest: NearestNormal | None, length: float = 0.0, usual_length: float = 0.0
-) -> dict[Kind, float]:
-    """How rare what speaks for each kind is among normal windows, ``-log10 p``.
+) -> dict[Kind, Strength]:
+    """What speaks for each kind of anomaly.
 
-    A line that nobody has seen is also unexpected where it stands, so what the models of order say counts
-    as order or as a missing line only where the line itself is a usual one. Which of the two, the nearest
-    normal window says, if it is near: lines that moved are order, a gap between lines that did not is a missing
-    line. Else it is order if the line that was expected there is elsewhere in the window.
+    A line that is rare but known is no new template. What a line of a new kind names, and its level, are new
+    with it, and count for the new template. It is also unexpected where it stands, so what the models of order
+    say counts as order or as a missing line only where the line itself is known. Which of the two, the nearest
+    normal window says: a gap between lines that did not move is a missing line, if it is near; else it is order.
+    A window that is near to no normal one lacks nothing in particular, so its company counts only where one is.
 
     Args:
         shown: the window.
@@ -48,44 +57,47 @@ def strengths(
         length: rarity of its length, where lengths vary: short windows lack lines, long ones repeat them.
         usual_length: the median of normal windows, in lines.
     """
-    found: dict[Kind, float] = dict.fromkeys(KINDS, 0.0)
-    found["new template"] = float(heard.of(TEMPLATE).max())
-    found["new relation"] = float(heard.of(RELATION).max())
-    found["parameter"] = float(max(heard.of(NUMBERS).max(), heard.of(LEVEL).max()))
-    found["frequency"] = float(heard.of(REPEATED).max())
-    found["missing"] = heard.lack[0]
-    usual = heard.of(TEMPLATE) < 1.0
+    new, repeated = heard.new, heard.of(REPEATED)
+    of_line = np.maximum.reduce([heard.of(name) for name in (TEMPLATE, RELATION, NUMBERS, LEVEL)])
+    found: dict[Kind, Strength] = {
+        "new template": _most(np.where(new, of_line, 0.0)),
+        "new relation": _most(np.where(new, 0.0, heard.of(RELATION))),
+        "parameter": _most(np.where(new, 0.0, np.maximum(heard.of(NUMBERS), heard.of(LEVEL)))),
+        "frequency": _most(repeated),
+        "missing": Strength(0.0, 0),
+        "order": Strength(0.0, 0),
+    }
+    rarity, missing, beside = heard.lack
+    if missing and nearest is not None and nearest.similarity >= _ALIKE:
+        found["missing"] = Strength(rarity, shown.texts.index(beside))
     for name in (NEXT, SURPRISE):
-        values = np.where(usual, heard.of(name), 0.0)
-        place = int(values.argmax())
-        kind = _told_by(nearest) or ("order" if _elsewhere(shown, heard.likely, place) else "missing")
-        found[kind] = max(found[kind], _WEAK * float(values[place]))
+        most = _most(np.where(new, 0.0, heard.of(name)))
+        kind: Kind = "missing" if _gap(nearest) else "order"
+        found[kind] = _louder(found[kind], Strength(_WEAK * most.rarity, most.place))
     short_or_long: Kind = "missing" if len(shown.texts) < usual_length else "frequency"
-    found[short_or_long] = max(found[short_or_long], _WEAK * length)
+    place = len(shown.texts) - 1 if short_or_long == "missing" else int(repeated.argmax())
+    found[short_or_long] = _louder(found[short_or_long], Strength(_WEAK * length, place))
     return found
 
 
-def strongest(found: dict[Kind, float]) -> Kind:
+def _most(values: FloatArray) -> Strength:
+    place = int(values.argmax())
+    return Strength(float(values[place]), place)
+
+
+def _louder(one: Strength, other: Strength) -> Strength:
+    return other if other.rarity > one.rarity else one
+
+
+def strongest(found: Mapping[Kind, Strength]) -> Kind:
     """The kind with the greatest strength; of equals the one named first in ``KINDS``."""
-    return max(KINDS, key=lambda kind: found[kind])
+    return max(KINDS, key=lambda kind: found[kind].rarity)
 
 
-def _told_by(nearest: NearestNormal | None) -> Kind | None:
-    """Whether lines moved or are missing against a near normal window, where that is clear."""
+def _gap(nearest: NearestNormal | None) -> bool:
+    """Whether a near normal window has a line between two others that are here too, and nothing has moved."""
     if nearest is None or nearest.similarity < _ALIKE:
-        return None
+        return False
     changes = [row.change for row in nearest.differences]
-    if "moved" in changes:
-        return "order"
     same = [place for place, change in enumerate(changes) if change == "same"]
-    if "missing" in changes and same and "missing" in changes[same[0] : same[-1]]:
-        return "missing"
-    return None
-
-
-def _elsewhere(shown: ShownWindow, likely: Sequence[Sequence[tuple[str, float]]], place: int) -> bool:
-    """Whether the line expected at ``place`` is in the window, in another place; true where nothing is known."""
-    if not likely or not likely[place]:
-        return True
-    expected = likely[place][0][0]
-    return any(text == expected for at, text in enumerate(shown.texts) if at != place)
+    return "moved" not in changes and bool(same) and "missing" in changes[same[0] : same[-1]]

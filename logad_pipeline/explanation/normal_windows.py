@@ -7,6 +7,7 @@ made of it is in ``suspicion`` and ``explainer``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,11 @@ MAX_WINDOWS: Final = 20_000
 """Distinct normal windows that are compared with: of more, those seen most often."""
 _LOOKED_AT: Final = 12
 """Normal windows of like words whose lines are compared in order."""
+_HEAD_WORDS: Final = 3
+_VARIANT: Final = 0.7
+"""Likeness of words from which a line is another form of a known one and no new kind."""
+_COMMON: Final = 5
+"""Windows that must hold a line before it is called common."""
 _MIN_SUPPORT: Final = 20
 """Windows that must hold a line before its company, or how often it comes, is called a habit."""
 
@@ -104,6 +110,15 @@ class NormalWindows:
             text = train.texts[lines[start]]
             self._seen[text] = int(weight[start:end].sum())
             self._repeats[text] = np.bincount(often[start:end], weights=weight[start:end]).astype(np.int64)
+        self._rarities = {text: float(-np.log((seen + 0.5) / (self._total + 1))) for text, seen in self._seen.items()}
+        self._heads: dict[tuple[str, ...], float] = {}
+        for text, rarity in self._rarities.items():
+            self._heads[_head(text)] = min(rarity, self._heads.get(_head(text), rarity))
+        self._known = sorted(self._seen)
+        ids = [np.array([self._word_columns.get(word, -1) for word in text.split()]) for text in self._known]
+        ids = [each[each >= 0] for each in ids]
+        ends = np.concatenate(([0], np.cumsum([len(each) for each in ids]))).astype(np.int64)
+        self._known_words = _unit(np.concatenate(ids).astype(np.int64), ends, self._word_weights)
         self._learn_company(train)
 
     def _learn_company(self, train: WindowSet) -> None:
@@ -131,7 +146,8 @@ class NormalWindows:
         def fitted(values: list[float]) -> TailCalibration | None:
             return TailCalibration.fit(np.array(values), counts) if values else None
 
-        self._rare = fitted([max(map(self._rarity, lines)) for lines in texts])
+        rarity = {text: self._rarity(text) for lines in texts for text in lines}
+        self._rare = fitted([max(map(rarity.__getitem__, lines)) for lines in texts])
         self._often = fitted([max(self._repetition(lines).values()) for lines in texts])
         self._lacks = fitted([self._lack(lines)[0] for lines in texts])
 
@@ -152,8 +168,42 @@ class NormalWindows:
         value, missing, beside = self._lack(lines)
         return (_calibrated(self._lacks, value), missing, beside) if missing else (0.0, "", "")
 
+    def is_new(self, text: str) -> bool:
+        """Whether a line is of a kind that no training window holds: neither it, nor one with the same first three
+        words, by which Drain (He et al., 2017) tells templates apart, nor one of nearly the same words."""
+        return text not in self._seen and _head(text) not in self._heads and self._nearest_line(text)[1] < _VARIANT
+
     def _rarity(self, text: str) -> float:
-        return float(-np.log((self._seen.get(text, 0) + 0.5) / (self._total + 1)))
+        """Nats. A line never seen is as rare as lines of its kind; of a new kind it is rarer than any, the more so
+        the less it shares with the nearest one."""
+        known = self._rarities.get(text, self._heads.get(_head(text)))
+        if known is not None:
+            return known
+        near, alike = self._nearest_line(text)
+        known = self._rarities[near] if near else 0.0
+        if alike >= _VARIANT:
+            return known
+        # Not remembered: a service is shown other strange lines every day.
+        return alike * known + (1 - alike) * 2 * float(np.log(2 * (self._total + 1)))
+
+    def _nearest_line(self, text: str) -> tuple[str, float]:
+        """The known line with the most alike words, and how alike: 1 for the same words in the same order."""
+        words = text.split()
+        column = self._word_columns
+        ids = np.array([column[word] for word in words if word in column], dtype=np.int64)
+        if not len(ids):
+            return "", 0.0
+        offsets = np.array([0, len(ids)], dtype=np.int64)
+        alike = (_unit(ids, offsets, self._word_weights) @ self._known_words.T).toarray()[0]
+        best = int(alike.argmax())
+        # Words that no normal window holds lengthen the vector, as rare as the rarest.
+        weights = self._word_weights[np.unique(ids)]
+        strange = len({word for word in words if word not in column}) * float(self._word_weights.max()) ** 2
+        share = float(np.sqrt((weights**2).sum() / ((weights**2).sum() + strange)))
+        near = self._known[best]
+        # One strange word among many in their usual order does not make another kind of line.
+        in_order = SequenceMatcher(None, words, near.split(), autojunk=False).ratio()
+        return near, min(max(float(alike[best]) * share, in_order), 1.0)
 
     def _repetition(self, lines: Sequence[str]) -> dict[str, float]:
         found = {}
@@ -201,7 +251,12 @@ class NormalWindows:
                 best, best_key = candidate, key
         texts = [self.windows.texts[i] for i in self.windows.lines(best)]
         similarity = round(min(best_key[0] / 2, 1.0), 3)
-        return NearestNormal(tuple(texts), similarity, int(self.windows.counts[best]), differences(lines, texts))
+        rows = [replace(row, common=self._seen.get(row.text, 0) >= _COMMON) for row in differences(lines, texts)]
+        return NearestNormal(tuple(texts), similarity, int(self.windows.counts[best]), tuple(rows))
+
+
+def _head(text: str) -> tuple[str, ...]:
+    return tuple(text.split(None, _HEAD_WORDS)[:_HEAD_WORDS])
 
 
 def _calibrated(calibration: TailCalibration | None, value: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.masking import BoolArray
 from logad_pipeline.explanation.evidence import ShownWindow
 from logad_pipeline.explanation.normal_windows import NormalWindows
 from logad_pipeline.logs.facts import RecordFacts
@@ -26,6 +27,10 @@ LEVEL: Final = "severity"
 LENGTH: Final = "length"
 TEMPLATE: Final = "template"
 REPEATED: Final = "repeated"
+_SURE: Final = 0.5
+"""Probability from which a line that was expected is quoted."""
+_NUMBERS: Final = 5
+"""Numbers of a line that are quoted."""
 _MOST: Final = 12.0
 """Rarity beyond which one witness is as good as another: the tails there are extrapolated."""
 
@@ -36,11 +41,13 @@ class Witnesses:
 
     Attributes:
         rarity: by witness; those that the model lacks are left out.
+        new: bool ``[lines]``, whether a line is of a kind that training did not hold.
         likely: the lines that were likely at each place, with their probabilities; may be empty.
         lack: rarity of what is missing, the missing line, and the one it usually accompanies.
     """
 
     rarity: Mapping[str, FloatArray]
+    new: BoolArray
     likely: Sequence[Sequence[tuple[str, float]]]
     lack: tuple[float, str, str]
 
@@ -88,8 +95,9 @@ def witnesses(
     for name, detector in model.record_detectors.items():
         if shown.facts:
             rarity[name] = -model.record_log10_p(name, detector.score(shown.facts))
-    clipped = {name: np.clip(values, 0.0, _MOST) for name, values in rarity.items()}
-    return Witnesses(clipped, likely, normal.lack(shown.texts))
+    clipped = {name: np.clip(values, 0.0, _MOST) + 0.0 for name, values in rarity.items()}
+    new = np.array([normal.is_new(text) for text in shown.texts], dtype=np.bool_)
+    return Witnesses(clipped, new, likely, normal.lack(shown.texts))
 
 
 def rarity_of(score: float, model: AnomalyDetector) -> float:
@@ -136,11 +144,14 @@ def _in_words(
         return f"{shown.texts.count(text)} times in one window"
     if name == NEXT:
         likely = heard.likely[place] if place < len(heard.likely) else ()
-        return f"'{likely[0][0]}' was likelier here ({likely[0][1]:.0%})" if likely else "not expected here"
+        if likely and likely[0][1] >= _SURE:
+            return f"'{likely[0][0]}' was expected here ({likely[0][1]:.0%})"
+        return "not expected after the lines before it"
     if name == RELATION and fact is not None:
         return relation(model, fact)
-    if name == NUMBERS:
-        return "an unusual number"
+    if name == NUMBERS and fact is not None:
+        numbers = ", ".join(f"{number:g}" for number in fact.numbers[:_NUMBERS])
+        return f"an unusual number ({numbers}{', …' if len(fact.numbers) > _NUMBERS else ''})"
     if name == LEVEL and fact is not None:
         return f"level {fact.severity or 'none'} is rare for it"
     return "the model guessed it badly from its neighbours"

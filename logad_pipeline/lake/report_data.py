@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from operator import itemgetter
@@ -16,20 +16,27 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from logad_pipeline.detectors.calibration import HIGH_RISK, THRESHOLD
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.evaluation.metrics import evaluate
-from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
+from logad_pipeline.explanation.evidence import Evidence
+from logad_pipeline.explanation.explainer import Explainer
+from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportMember, ReportWindow
 from logad_pipeline.reporting.projection import tsne
 
 from .labels import label_windows
 from .score_cache import CachedScore, ScoreCache, window_key
 from .scoring import cache_file
+from .shown_rows import Key, ShownRecord, read_records_of, to_explain
 from .tables import Lake
 
 TOP: Final = 25
+"""Groups of windows that are shown."""
+_EXPLAINED: Final = 50
+"""Distinct windows, the worst, that are explained and put into groups."""
+_MAX_SPANS: Final = 72
+"""Hours that a swimlane shows; over a longer time it shows days."""
 _POINTS: Final = 400
 """Distinct windows whose embeddings are shown, beside the alerts."""
 _RESAMPLES: Final = 300
@@ -39,7 +46,7 @@ _RESAMPLES: Final = 300
 class _Gathered:
     scores: list[npt.NDArray[np.float64]] = field(default_factory=list)
     labels: list[npt.NDArray[np.object_]] = field(default_factory=list)
-    heat: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    heat: dict[tuple[str, str], float] = field(default_factory=dict)
     by_day: Counter[tuple[date, str]] = field(default_factory=Counter)
     worst: dict[bytes, tuple[float, dict[str, Any]]] = field(default_factory=dict)
     repeats: Counter[bytes] = field(default_factory=Counter)
@@ -80,8 +87,9 @@ def gather_report(
         settings: shown as they are.
     """
     found = _Gathered()
+    by_host, hours = model.window_spec.group_by == "host", 24 * len(days) <= _MAX_SPANS
     for batch in batches:
-        _take(batch, label_windows(batch, labels), found)
+        _take(batch, label_windows(batch, labels), found, by_host, hours)
     scores = np.concatenate(found.scores) if found.scores else np.zeros(0)
     truth = np.concatenate(found.labels) if found.labels else np.zeros(0, dtype=object)
     known = np.array([value is not None for value in truth], dtype=bool)
@@ -95,6 +103,7 @@ def gather_report(
     projection = tsne(np.stack([remembered[key].cls for key in points]), 0, keep=alerts) if points else None
     keep = projection.index if projection else np.zeros(0, dtype=np.int64)
     point_label = np.array([bool(found.sample[points[i]][1]) for i in keep]) if labelled and projection else None
+    heat, spans = _swimlane(found, days, hours)
     history = model.history
     return ReportData(
         title=title,
@@ -113,7 +122,8 @@ def gather_report(
         embeddings_2d=projection.points if projection else None,
         point_is_alert=alerts[keep] if projection else None,
         point_label=point_label,
-        heat=(sorted(found.heat), np.stack([found.heat[name] for name in sorted(found.heat)])) if found.heat else None,
+        heat=heat,
+        heat_spans=spans,
         training=(
             np.array(history.steps, dtype=np.float64),
             np.array(history.train_loss),
@@ -145,7 +155,7 @@ def model_card(model: AnomalyDetector, version: str) -> dict[str, str]:
     }
 
 
-def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered) -> None:
+def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered, by_host: bool, hours: bool) -> None:
     scores = batch.column("score").to_numpy()
     found.scores.append(scores)
     truth = marks.to_pylist()
@@ -156,74 +166,91 @@ def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered) -> No
         found.repeats[key] += 1
         found.by_day[row["day"], "windows"] += 1
         found.by_day[row["day"], "alerts"] += score >= THRESHOLD
-        _take_heat(row, score, found)
+        _take_heat(row, score, found, by_host, hours)
         # Windows of the same texts differ by what their records name: the worst stands for all.
         if key in found.sample or len(found.sample) < _POINTS or score >= THRESHOLD:
             found.sample[key] = max(found.sample.get(key, (score, label)), (score, label), key=itemgetter(0))
         if key not in found.worst or score > found.worst[key][0]:
             found.worst[key] = (score, row | {"label": label})
-    if len(found.worst) > 4 * TOP:
-        kept = heapq.nlargest(TOP, found.worst.items(), key=lambda item: item[1][0])
+    if len(found.worst) > 4 * _EXPLAINED:
+        kept = heapq.nlargest(_EXPLAINED, found.worst.items(), key=lambda item: item[1][0])
         found.worst = dict(kept)
 
 
-def _take_heat(row: dict[str, Any], score: float, found: _Gathered) -> None:
+def _take_heat(row: dict[str, Any], score: float, found: _Gathered, by_host: bool, hours: bool) -> None:
     if row["first_time"] is None:
         return
-    hours = found.heat.setdefault(row["source"], np.full(24, np.nan))
-    hour = row["first_time"].hour
-    hours[hour] = np.fmax(hours[hour], score)
+    name = row["group_key"] if by_host and row["group_key"] else row["source"]
+    span = f"{row['first_time']:%m-%d %H}" if hours else f"{row['day']:%m-%d}"
+    found.heat[name, span] = max(score, found.heat.get((name, span), 0.0))
+
+
+def _swimlane(
+    found: _Gathered, days: Sequence[date], hours: bool
+) -> tuple[tuple[list[str], npt.NDArray[np.float64]] | None, list[str]]:
+    """Highest scores by host (or source) and span of time, and the names of the spans."""
+    if not found.heat:
+        return None, []
+    names = sorted({name for name, _ in found.heat})
+    each = range(24) if hours else (None,)
+    spans = [f"{day:%m-%d}" + ("" if hour is None else f" {hour:02d}") for day in sorted(days) for hour in each]
+    # A window of a day may begin in the zone's neighbouring one.
+    spans = sorted({*spans, *(span for _, span in found.heat)}) if len(days) < 300 else spans
+    scores = np.full((len(names), len(spans)), np.nan)
+    for (name, span), score in found.heat.items():
+        if span in spans:
+            scores[names.index(name), spans.index(span)] = score
+    return (names, scores), [span[6:] if len(days) == 1 and hours else span for span in spans]
 
 
 def _ranked(
     lake: Lake, found: _Gathered, remembered: dict[bytes, CachedScore], model: AnomalyDetector
 ) -> tuple[ReportWindow, ...]:
-    worst = heapq.nlargest(TOP, found.worst.items(), key=lambda item: item[1][0])
-    bodies = _lines_of(lake, [row for _, (_, row) in worst])
+    """The worst windows, explained, one for each reason; the others of the same reason are its members."""
+    worst = heapq.nlargest(_EXPLAINED, found.worst.items(), key=lambda item: item[1][0])
+    records = read_records_of(lake, [row for _, (_, row) in worst])
+    shown = [
+        to_explain(row, records, remembered[key].line_surprise if key in remembered else None)
+        for key, (_, row) in worst
+    ]
+    known = [place for place, window in enumerate(shown) if window is not None]
+    evidence = dict(
+        zip(known, Explainer(model).explain([one for one in shown if one is not None]), strict=True)
+    ) if known else {}  # fmt: skip
+    groups: dict[Hashable, list[int]] = {}
+    for place in range(len(worst)):
+        groups.setdefault(_reason(evidence.get(place), place), []).append(place)
     windows = []
-    for rank, (key, (score, row)) in enumerate(worst, start=1):
-        surprise = remembered[key].line_surprise if key in remembered else [None] * len(row["lines"])
-        lines = tuple(
-            ReportLine(line, bodies.get((row["day"], row["source"], line), ""), value)
-            for line, value in sorted(zip(row["lines"], surprise, strict=True))
-        )
+    for rank, places in enumerate(list(groups.values())[:TOP], start=1):
+        key, (score, row) = worst[places[0]]
+        why = evidence.get(places[0])
         windows.append(
             ReportWindow(
                 rank, row["window_id"], row["source"], row["group_key"] or row["source"],
-                row["first_time"], row["last_time"], lines,
-                score, row["risk"], row["is_anomaly"], dict(row["detectors"]), row["label"], found.repeats[key],
+                row["first_time"], row["last_time"], _lines(row, records, remembered.get(key), why),
+                score, row["risk"], row["is_anomaly"], dict(row["detectors"]), row["label"], found.repeats[key], why,
+                tuple(_member(*worst[place][1]) for place in places[1:]),
             )
         )  # fmt: skip
     return tuple(windows)
 
 
-def _lines_of(lake: Lake, rows: Sequence[dict[str, Any]]) -> dict[tuple[date, str, int], str]:
-    """The lines of some windows as a person reads them: time, host, program and message."""
-    wanted: dict[date, set[int]] = {}
-    for row in rows:
-        wanted.setdefault(row["day"], set()).update(row["lines"])
-    columns = [
-        "source",
-        "first_line",
-        "timestamp",
-        "host_name",
-        "service_name",
-        "process_pid",
-        "severity_text",
-        "body",
-    ]
-    out = {}
-    for day, lines in wanted.items():
-        where = ds.field("first_line").isin(pa.array(sorted(lines), pa.int64()))
-        for batch in lake.scan("normalized", [day], columns, where=where):
-            for record in batch.to_pylist():
-                out[day, record["source"], record["first_line"]] = _as_line(record)
-    return out
+def _reason(evidence: Evidence | None, place: int) -> Hashable:
+    """What windows of one group have in common: the kind, and the line that is pointed at first."""
+    return (evidence.kind, evidence.pointed_at(1)[0].text) if evidence is not None else place
 
 
-def _as_line(record: dict[str, Any]) -> str:
-    pid = f"[{record['process_pid']}]" if record["process_pid"] else ""
-    program = f"{record['service_name']}{pid}:" if record["service_name"] or pid else ""
-    time = f"{record['timestamp']:%H:%M:%S}" if record["timestamp"] else ""
-    parts = (time, record["host_name"], record["severity_text"], program, record["body"])
-    return " ".join(part for part in parts if part)
+def _member(score: float, row: dict[str, Any]) -> ReportMember:
+    return ReportMember(row["group_key"] or row["source"], row["first_time"], score, row["window_id"])
+
+
+def _lines(
+    row: dict[str, Any], records: Mapping[Key, ShownRecord], cached: CachedScore | None, why: Evidence | None
+) -> tuple[ReportLine, ...]:
+    """The raw lines of a window as they lie in the file."""
+    lines = []
+    for place, line in enumerate(row["lines"]):
+        record = records.get((row["day"], row["source"], line))
+        surprise = cached.line_surprise[place] if cached is not None else why.lines[place].surprise if why else None
+        lines.append(ReportLine(line, record.line if record else "", surprise, why.lines[place] if why else None))
+    return tuple(sorted(lines, key=lambda one: one.line_no))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from logad_pipeline.logs.log_tokenizer import CHUNK, DATE, MAX_MESSAGE_CHARS, NOT_A_NAME, STATUS
+from logad_pipeline.logs.log_tokenizer import CHUNK, DATE, MAX_MESSAGE_CHARS, NOT_A_NAME, STATUS, may_hold_date
 from logad_pipeline.logs.records import Record
 
 Edge = tuple[str, str, str]
@@ -61,8 +61,6 @@ _VOLATILE: Final = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|blk_-?\d+"
     r"|(?<![A-Za-z0-9])(?=[A-Fa-f]*\d)[0-9a-fA-F]{7,}(?![A-Za-z0-9])|(?<=/)\d+(?=/|$)|\d{3,}"
 )
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NUMERIC_DATE: Final = re.compile(r"\d{4}[-/.]\d\d[-/.]\d\d|\d/\d{1,2}/\d\d")
 _ALGORITHM_OWNERS: Final = ("@openssh.com", "@lysator.liu.se", "@libssh.org", "@putty.projects.tartarus.org")
 _HOST_NAME: Final = re.compile(r"[\w.-]*\w")
 _NUMBER_PARTS: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
@@ -194,7 +192,7 @@ def _processes(message: str) -> list[str]:
 
 def _things(message: str) -> tuple[list[str], tuple[float, ...]]:
     """Addresses, hosts, files and numbers of a message, in order of appearance."""
-    if any(month in message for month in _MONTHS) or _NUMERIC_DATE.search(message):
+    if may_hold_date(message):
         message = DATE.sub(" ", message)
     if "HTTP" in message or "tatus" in message:
         message = STATUS.sub(" ", message)

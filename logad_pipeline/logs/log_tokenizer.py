@@ -66,10 +66,13 @@ _USER_RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b(add|delete|remove|removed|added) '[\w.$-]+' (to|from)\b", re.I), r"\1 user \2"),
     (re.compile(r"\b((?:password|shadow entry) changed for|expiry information for) [\w.$-]+", re.I), r"\1 user"),
 )  # fmt: skip
-_USER_HINT = re.compile(
-    r"user|password|publickey|interactive|hostbased|gssapi|none|\bsu for|logname|uid|acct|login|account|owner"
-    r"|new group|shadow|expiry|COMMAND=|^\s*\(|'", re.I
+_USER_CUES: Final = (
+    "user", "password", "publickey", "interactive", "hostbased", "gssapi", "none", "su for", "logname", "uid", "acct",
+    "login", "account", "owner", "new group", "shadow", "expiry", "command=", "'",
 )  # fmt: skip
+"""A message without any of these, in lower case, names no user by the rules above; looking for them is quicker."""
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NUMERIC_DATE: Final = re.compile(r"\d{4}[-/.]\d\d[-/.]\d\d|\d/\d{1,2}/\d\d")
 
 _TLD = r"(?:com|net|org|edu|gov|mil|info|biz|local|localdomain|internal|lan|home|corp|test|example|invalid)"
 _HEXRUN = r"(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,}"
@@ -118,6 +121,11 @@ _LIST = re.compile(rf"\b({'|'.join(TYPED_WORDS)})(?:(?: and| or)? \1\b)+")
 _UNIT = re.compile(r"\bnum (?=(?:ns|us|ms|msecs?|secs?|seconds?|mins?|minutes?|hours?|hrs?|days?|weeks?)\b)"
                    r"(?:\w+)")  # fmt: skip
 _BYTES = re.compile(r"\bnum (?:[kmgt]i?b|bytes?|[kmgt]bytes?)\b")
+
+
+def may_hold_date(text: str) -> bool:
+    """Whether it is worth looking for ``DATE`` in ``text``."""
+    return any(month in text for month in _MONTHS) or _NUMERIC_DATE.search(text) is not None
 
 
 def _typed(match: re.Match[str]) -> str:
@@ -179,11 +187,13 @@ class LogTokenizer:
         """
         text = message[:MAX_MESSAGE_CHARS]
         text = _LEADING_LEVEL.sub("", text, count=1)
-        if any(c.isdigit() for c in text):
+        if may_hold_date(text):
             text = DATE.sub(" date ", text)
+        lowered = text.lower()
+        if "http" in lowered or "status" in lowered:
             # An HTTP status is a word of a small vocabulary, and the one that matters: keep it from 'num'.
             text = STATUS.sub(r"status\2", text)
-        if _USER_HINT.search(text):
+        if any(cue in lowered for cue in _USER_CUES) or text.lstrip().startswith("("):
             for pattern, replacement in _USER_RULES:
                 text = pattern.sub(replacement, text)
         words = [masked for chunk in text.split() if (masked := self._chunk(chunk))]

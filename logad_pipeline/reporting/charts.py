@@ -86,8 +86,8 @@ def heat(data: ReportData) -> Chart | None:
     groups, hours = data.heat
     highest = f", highest {score_text(float(np.nanmax(hours)))}" if np.isfinite(hours).any() else ""
     return _chart(
-        lambda theme: plots.heat_strip(groups, hours, data.threshold, theme=theme),
-        f"Highest score of {count(len(groups), 'group')} by hour of the day{highest}.",
+        lambda theme: plots.heat_strip(groups, hours, data.threshold, spans=data.heat_spans, theme=theme),
+        f"Highest score of {count(len(groups), 'host')} by time{highest}.",
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logad_pipeline.evaluation.metrics import Evaluation
+from logad_pipeline.explanation.evidence import Evidence, LineEvidence
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -26,16 +27,28 @@ class ReportLine:
         line_no: 1-based number in the source.
         text: the line as it came, without its line end.
         surprise: mean negative log-likelihood of its tokens in nats, ``None`` where not measured.
+        evidence: what speaks against it, ``None`` where the window was not explained.
     """
 
     line_no: int
     text: str
     surprise: float | None = None
+    evidence: LineEvidence | None = None
+
+
+@dataclass(frozen=True)
+class ReportMember:
+    """Another window of a group: where and when it was, and its score in [0, 1]."""
+
+    where: str
+    first_time: datetime | None
+    score: float
+    window_id: str
 
 
 @dataclass(frozen=True)
 class ReportWindow:
-    """One ranked window.
+    """One ranked window, which stands for those that are suspicious for the same reason.
 
     Attributes:
         rank: 1 for the most suspicious.
@@ -48,6 +61,8 @@ class ReportWindow:
         detectors: calibrated score in [0, 1] of each detector by name.
         label: true where people labelled it anomalous, ``None`` without a label.
         repeats: how many windows of the span read the same, itself included.
+        evidence: why it is suspicious, ``None`` where that was not asked.
+        members: the other windows of its group, the worst first.
     """
 
     rank: int
@@ -63,6 +78,8 @@ class ReportWindow:
     detectors: Mapping[str, float]
     label: bool | None = None
     repeats: int = 1
+    evidence: Evidence | None = None
+    members: tuple[ReportMember, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +117,8 @@ class ReportData:
         evaluation: quality against labels.
         top: the most suspicious windows, most suspicious first.
         embeddings_2d: shape (points, 2), with ``point_is_alert`` and ``point_label``, shape (points,), bool.
-        heat: group names and their highest score by hour of the day (UTC), shape (groups, 24), NaN for none.
+        heat: names of hosts or sources and their highest score by span of time, shape (names, spans), NaN for
+            none; ``heat_spans`` names the spans, hours of the day (UTC) where it is empty.
         training: optimiser steps, training loss and held-out loss (nats a masked token, NaN for none).
         by_day: (day, windows, alerts) in order.
         model: the model card: version, weights used, mask version, days trained on, parameters, ….
@@ -125,6 +143,7 @@ class ReportData:
     point_is_alert: BoolArray | None = None
     point_label: BoolArray | None = None
     heat: tuple[Sequence[str], FloatArray] | None = None
+    heat_spans: Sequence[str] = ()
     training: tuple[FloatArray, FloatArray, FloatArray] | None = None
     by_day: Sequence[tuple[date | str, int, int]] | None = None
     model: Mapping[str, str] = field(default_factory=dict)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from logad_pipeline.explanation.evidence import Evidence
 from logad_pipeline.reporting.data import ReportData, ReportLine, ReportWindow
-from logad_pipeline.reporting.text import count, label, score_text, shorten, span_text, visible
+from logad_pipeline.reporting.text import count, label, score_text, shorten, span_text, time_text, visible
 
 MAX_WINDOWS = 100
 MAX_LINES = 40
@@ -23,6 +24,26 @@ TEXT_BUDGET_BYTES = 2_500_000
 
 _ROW_BYTES = 160
 _MARKED_LINES = 3
+_MAX_MEMBERS = 12
+_MAX_DIFFERENCES = 60
+_MAX_WORDS = 6
+
+
+@dataclass(frozen=True)
+class WordView:
+    """A word that surprised, and what was expected in its place."""
+
+    text: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class DifferenceView:
+    """A row of the comparison with the nearest normal window: a sign for the change, and the line."""
+
+    change: str
+    sign: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,9 @@ class LineView:
     surprise: str = ""
     marked: bool = False
     gap: bool = False
+    reasons: str = ""
+    expected: tuple[WordView, ...] = ()
+    instead: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,12 @@ class WindowView:
     repeats: str
     lines: tuple[LineView, ...]
     note: str
+    kind: str = ""
+    why: str = ""
+    nearest: str = ""
+    differences: tuple[DifferenceView, ...] = ()
+    members: tuple[tuple[str, str, str], ...] = ()
+    members_left_out: int = 0
 
 
 def window_views(data: ReportData, budget_bytes: int = TEXT_BUDGET_BYTES) -> tuple[WindowView, ...]:
@@ -73,18 +103,28 @@ def window_views(data: ReportData, budget_bytes: int = TEXT_BUDGET_BYTES) -> tup
     views, left = [], budget_bytes
     for window in data.top[:MAX_WINDOWS]:
         lines = _line_views(window.lines)
-        cost = sum(_ROW_BYTES + len(html.escape(line.text).encode()) for line in lines)
+        differences = _differences(window.evidence)
+        cost = sum(_ROW_BYTES + _bytes(line) for line in lines)
+        cost += sum(_ROW_BYTES + len(html.escape(row.text).encode()) for row in differences)
         note = "" if lines else "This window came without its lines."
         if cost > left:
-            lines = ()
+            lines, differences = (), ()
             note = f"{count(len(window.lines), 'line').capitalize()} left out to keep this file small."
         else:
             left -= cost
-        views.append(_window_view(window, data, lines, note))
+        views.append(_window_view(window, data, lines, note, differences))
     return tuple(views)
 
 
-def _window_view(window: ReportWindow, data: ReportData, lines: tuple[LineView, ...], note: str) -> WindowView:
+def _bytes(line: LineView) -> int:
+    parts = [line.text, line.reasons, line.instead, *(word.text + word.expected for word in line.expected)]
+    return sum(len(html.escape(part).encode()) for part in parts)
+
+
+def _window_view(
+    window: ReportWindow, data: ReportData, lines: tuple[LineView, ...], note: str,
+    differences: tuple[DifferenceView, ...],
+) -> WindowView:  # fmt: skip
     detectors = tuple(
         DetectorView(label(name, 60), score_text(score), _width(score), score >= data.threshold)
         for name, score in sorted(window.detectors.items(), key=lambda item: (-item[1], item[0]))
@@ -109,7 +149,31 @@ def _window_view(window: ReportWindow, data: ReportData, lines: tuple[LineView, 
         repeats=f"seen {window.repeats:,} times" if window.repeats > 1 else "",
         lines=lines,
         note=note,
+        kind=window.evidence.kind if window.evidence else "",
+        why=label(window.evidence.summary, 400) if window.evidence else "",
+        nearest=_nearest(window.evidence),
+        differences=differences,
+        members=tuple(
+            (label(one.where, 60) or "no group", time_text(one.first_time), score_text(one.score))
+            for one in window.members[:_MAX_MEMBERS]
+        ),
+        members_left_out=max(len(window.members) - _MAX_MEMBERS, 0),
     )
+
+
+def _nearest(evidence: Evidence | None) -> str:
+    if evidence is None or evidence.nearest is None:
+        return ""
+    near = evidence.nearest
+    return f"alike to {near.similarity:.0%}, seen {near.seen:,} {'time' if near.seen == 1 else 'times'}"
+
+
+def _differences(evidence: Evidence | None) -> tuple[DifferenceView, ...]:
+    if evidence is None or evidence.nearest is None:
+        return ()
+    signs = {"same": "", "added": "+", "missing": "−", "moved": "↕"}
+    rows = evidence.nearest.differences[:_MAX_DIFFERENCES]
+    return tuple(DifferenceView(row.change, signs[row.change], label(row.text, 240)) for row in rows)
 
 
 def _width(score: float) -> float:
@@ -129,11 +193,26 @@ def _line_views(lines: Sequence[ReportLine]) -> tuple[LineView, ...]:
         if len(line.text) > MAX_LINE_CHARACTERS:
             text += f"… (+{len(line.text) - MAX_LINE_CHARACTERS:,} characters)"
         surprise = "" if line.surprise is None else f"{line.surprise:.2f}"
-        views.append(LineView(f"{line.line_no}", text, surprise, place in marked))
+        reasons, words, instead = _why(line)
+        views.append(LineView(f"{line.line_no}", text, surprise, place in marked, False, reasons, words, instead))
         before = place
     if before + 1 < len(lines):
         views.append(_gap(len(lines) - before - 1))
     return tuple(views)
+
+
+def _why(line: ReportLine) -> tuple[str, tuple[WordView, ...], str]:
+    """What speaks against a line, its most surprising words, and the line that was expected."""
+    why = line.evidence
+    if why is None or not why.reasons:
+        return "", (), ""
+    worst = sorted(why.words, key=lambda word: -word.surprise)[:_MAX_WORDS]
+    words = tuple(
+        WordView(label(word.text, 60), " or ".join(label(one.text, 40) for one in word.expected))
+        for word in why.words
+        if word in worst and word.expected and word.text != word.expected[0].text
+    )
+    return label("; ".join(why.reasons), 300), words, label(why.expected_line, 200)
 
 
 def _gap(lines: int) -> LineView:
@@ -150,7 +229,15 @@ def _by_surprise(lines: Sequence[ReportLine]) -> list[tuple[float, int]]:
 
 
 def _most_surprising(lines: Sequence[ReportLine]) -> frozenset[int]:
-    """At most three lines and a third of the window: above its median, and half its highest or more."""
+    """Those that the evidence points at; without any, at most three lines and a third of the window: above the
+    median of its surprise, and half its highest or more."""
+    pointed = [
+        (-line.evidence.suspicion, place)
+        for place, line in enumerate(lines)
+        if line.evidence is not None and line.evidence.reasons
+    ]
+    if pointed:
+        return frozenset(place for _, place in sorted(pointed)[:_MARKED_LINES])
     known = _by_surprise(lines)
     if len(known) < 2:
         return frozenset()

@@ -62,6 +62,7 @@ def render_report(data: ReportData) -> str:
         windows=windows,
         windows_left_out=len(data.top) - len(windows),
         heat=charts.heat(data),
+        heat_unit="span of time" if data.heat_spans else "hour of the day",
         histogram=charts.histogram(data),
         quality_note=_quality_note(data),
         quality_rows=_quality_rows(data.evaluation),
@@ -93,7 +94,8 @@ def headline(data: ReportData) -> str:
     # A score without alerts is the highest of a quiet span; with alerts it is the worst of them.
     which = "the worst" if data.alerts else "the highest score"
     verb = f"scores {score_text(worst.score)}" if data.alerts else f"is {score_text(worst.score)}"
-    return f"{what}; {which} {verb}, on {place}, {when}."
+    why = f" {label(worst.evidence.summary, 300)}" if worst.evidence is not None and data.alerts else ""
+    return f"{what}; {which} {verb}, on {place}, {when}.{why}"
 
 
 def _key_figures(data: ReportData) -> list[tuple[str, str, str]]:

@@ -83,6 +83,13 @@ def test_length_is_rare_at_both_ends_and_grows_beyond() -> None:
     assert middle < longest < longer
 
 
+def test_a_length_that_is_nearly_a_usual_one_is_usual() -> None:
+    length = fitted(Length, [["a"] * 1000], [50])
+    near, far = length.score(unread([["a"] * 1001, ["a"] * 1300]))
+    assert near < 0.01
+    assert far > 3
+
+
 def test_length_says_nothing_where_all_windows_are_of_one_length() -> None:
     detector = fitted(Length, [["a", "b"], ["b", "a"]])
     assert detector.score(unread([["a", "b"], ["c", "d"]])).tolist() == [0.0, 0.0]

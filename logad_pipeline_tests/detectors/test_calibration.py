@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logad_pipeline.detectors.calibration import HIGH_RISK, THRESHOLD, ScoreScale, TailCalibration, fuse
+from logad_pipeline.detectors.calibration import HIGH_RISK, THRESHOLD, Calibration, ScoreScale, TailCalibration, fuse
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -188,3 +188,18 @@ def test_the_fusion_does_not_overflow_on_the_absurdly_rare() -> None:
     fused = fuse([np.array([-1e5, -1e6]), np.array([-1.0, -1.0])])
     assert np.isfinite(fused).all()
     assert fused[1] > fused[0]
+
+
+def test_what_was_common_in_training_is_not_rare_though_it_was_not_held_out() -> None:
+    rng = np.random.default_rng(0)
+    held, learned = rng.normal(size=500), np.append(rng.normal(size=960), np.full(40, 6.0))
+    alone, both = Calibration.fit(held), Calibration.fit(held, learned)
+    assert alone.log10_p_value(np.array([6.0]))[0] < -4
+    assert both.log10_p_value(np.array([6.0]))[0] > -2
+    assert both.log10_p_value(np.array([12.0]))[0] < -2
+
+
+def test_one_in_ten_thousand_is_not_claimed_lightly_on_a_hundred_windows() -> None:
+    few = calibrated(np.random.default_rng(0).normal(size=100))
+    far, farther = few.log10_p_value(np.array([30.0, 60.0]))
+    assert -5 < farther < far < -3

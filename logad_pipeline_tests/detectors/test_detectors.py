@@ -83,9 +83,12 @@ def test_fewer_windows_than_dimensions_still_give_finite_distances() -> None:
     assert np.isfinite(scores).all()
 
 
-def test_one_window_is_no_cloud() -> None:
-    with pytest.raises(ValueError, match="give more logs"):
-        EmbeddingDistance().fit(encoded([[0.0]]))
+def test_one_window_is_no_cloud_but_a_place() -> None:
+    detector = EmbeddingDistance()
+    detector.fit(encoded([[0.0]], np.ones((1, 4))))
+    assert detector.score(encoded([[0.0]] * 2, np.array([[1.0] * 4, [3.0] * 4]))) == pytest.approx([0.0, 4.0])
+    with pytest.raises(ValueError, match="needs normal windows"):
+        detector.fit(encoded([]))
 
 
 def test_equal_windows_are_no_reason_to_fail() -> None:

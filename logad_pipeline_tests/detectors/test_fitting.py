@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from logad_pipeline.detectors.calibration import ScoreScale
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.fitting import fit_detector
-from logad_pipeline.detectors.normal_stream import MIN_WINDOWS, NormalStream, TooFewWindows, split_in_time
+from logad_pipeline.detectors.normal_stream import (
+    MIN_WINDOWS,
+    NormalStream,
+    TooFewWindows,
+    split_in_time,
+    stretches,
+)
 from logad_pipeline.windows import WindowSpec
 from logad_pipeline_tests.tiny_model import (
     CYCLE,
@@ -148,6 +154,24 @@ def test_progress_is_told_to_the_end_of_each_task() -> None:
     assert all(done == total for done, total in told.values())
 
 
-def test_a_stream_of_one_kind_of_window_cannot_be_fitted_and_says_why() -> None:
-    with pytest.raises(ValueError, match="give more logs"):
-        fit_detector(NormalStream(*stream_of(["query took duration"] * 200)), WINDOW, tiny_fit_spec(2))
+def test_a_stream_of_one_kind_of_window_is_learned_without_what_needs_contrast(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = "query took duration"
+    model = fit_detector(NormalStream(*stream_of([one] * 200)), WINDOW, tiny_fit_spec(2))
+    assert "head is left out" in caplog.text
+    assert "head" not in model.names
+    assert "distance" in model.names
+    scores = model.score(windows_of([[one] * 5, [one, FOREIGN, one, one, one]])).score
+    assert scores[0] < 0.5 < scores[1]
+
+
+def test_stretches_are_spread_over_time_and_hold_no_more_than_asked() -> None:
+    ids = np.arange(1000)
+    rows = np.arange(100, 900)
+    assert stretches(ids, rows, 2000).tolist() == rows.tolist()
+    some = stretches(ids, rows, 80)
+    assert 60 <= len(some) <= 80
+    assert some[0] == 100
+    assert some[-1] > 800
+    assert np.bincount(np.diff(some)).argmax() == 1

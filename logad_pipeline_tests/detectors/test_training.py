@@ -179,3 +179,20 @@ def test_windows_seen_often_are_learned_first() -> None:
     MlmTrainer(encoder, weighed).train(windows_of(rows, counts=[10_000, 1]), nothing())
     surprise = encoder.encode(windows_of(rows)).line_surprise
     assert surprise[:2].max() < surprise[2:].min()
+
+
+def test_a_step_reads_no_more_tokens_than_asked_but_always_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, windows in ((60, range(1, 9)), (1, range(1, 2))):
+        encoder = tiny_encoder()
+        trainer = MlmTrainer(encoder, TrainingSpec(max_steps=12, batch_size=8, batch_tokens=limit))
+        sizes: list[tuple[int, int]] = []
+        loss = trainer._loss
+
+        def noted(batch, loss=loss, sizes=sizes):  # type: ignore[no-untyped-def]
+            sizes.append(batch.ids.shape)
+            return loss(batch)
+
+        monkeypatch.setattr(trainer, "_loss", noted)
+        trainer.train(normal(), nothing())
+        assert len(sizes) == 12
+        assert all(rows in windows and (rows == 1 or rows * width <= limit) for rows, width in sizes)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from logad_pipeline.detectors.calibration import ScoreScale
 from logad_pipeline.detectors.reference import CALIBRATE, CHOOSE, TRAIN, Reference
-from logad_pipeline.detectors.unit_model import TooFewUnits, UnitModel, _both_ways, rate_for_budget
+from logad_pipeline.detectors.unit_model import TooFewUnits, UnitModel, _both_ways
+from logad_pipeline.detectors.unit_reference import rate_for_budget
 from logad_pipeline.detectors.units import UnitKind, gather, whole
 from logad_pipeline_tests.tiny_model import windows_of
 
@@ -95,6 +98,36 @@ def test_a_dozen_units_still_give_scores_and_three_too_few_say_so() -> None:
     assert np.median(odd) > np.median(normal)
     with pytest.raises(TooFewUnits, match="fit on more logs, or ask for smaller units"):
         judged(4, 0)
+
+
+def test_a_channel_left_out_has_no_say_and_the_last_one_stays() -> None:
+    rng = np.random.default_rng(5)
+    model = UnitModel.fit(reference(200, rng), ["one", "two"], UnitKind("file"), ScoreScale(0.05))
+    rest = model.without("two")
+    assert set(model.fusion.names) - set(rest.fusion.names) == {"two"}
+    table = gather(["x"] * 12, np.zeros(12, dtype=np.int64), NORMAL)
+    quiet, loud = np.full(12, -0.3), np.full(12, -6.0)
+    scores = [rest.judge(table, {"one": quiet, "two": two}).score[0] for two in (quiet, loud)]
+    assert scores[0] == scores[1]
+    with pytest.raises(ValueError, match="no detector is left"):
+        model.without(*model.fusion.names)
+
+
+def test_units_that_were_common_in_training_raise_no_alarm() -> None:
+    rng = np.random.default_rng(6)
+    known = reference(400, rng)
+    log10_p = np.log10(rng.uniform(size=known.log10_p.shape)).astype(np.float32)
+    training = known.part == TRAIN
+    log10_p[training & (known.source % 10 == 0)] = -2.5
+    read_again = replace(known, log10_p=np.where(training[:, None], log10_p, known.log10_p))
+    table = gather(["x"] * 12, rng.integers(3, size=12), NORMAL)
+    values = {name: np.full(12, -2.5) for name in ("one", "two")}
+    alone, both = (
+        UnitModel.fit(each, ["one", "two"], UnitKind("file"), ScoreScale(0.05)).judge(table, values).log10_p[0]
+        for each in (known, read_again)
+    )
+    assert alone < -2
+    assert both > -1.3
 
 
 def test_a_budget_of_alerts_is_a_rate() -> None:

@@ -13,8 +13,17 @@ import numpy as np
 import pytest
 
 from logad_pipeline.evaluation.metrics import evaluate
-from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
+from logad_pipeline.explanation.evidence import (
+    Difference,
+    Evidence,
+    Expected,
+    LineEvidence,
+    NearestNormal,
+    WordEvidence,
+)
+from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportMember, ReportWindow
 from logad_pipeline.reporting.report import headline, render_report
+from logad_pipeline_tests.payloads import OBEYED, PAYLOADS
 from logad_pipeline_tests.reporting.example import (
     empty_report,
     example_report,
@@ -66,6 +75,7 @@ ALLOWED = VOID | {
     "td",
     "code",
     "picture",
+    "i",
 }
 
 
@@ -106,12 +116,21 @@ def full() -> str:
     return render_report(example_report())
 
 
+def hostile_evidence(text: str) -> Evidence:
+    expected = (Expected(text, 0.5),)
+    line = LineEvidence(0, text, 3.0, 2.5, 0.0, (text,), text, (WordEvidence(f"a {text}", 2.5, expected),), expected)
+    near = NearestNormal((text,), 0.5, 3, (Difference("added", text, 0), Difference("missing", text, None)))
+    return Evidence("new template", text, {"new template": 3.0}, (), (line, line), near)
+
+
 def hostile_report() -> ReportData:
     account = LineAccount(3, 1, 1, 1, {HOSTILE: 1})
-    line = ReportLine(1, HOSTILE, 2.5)
+    evidence = hostile_evidence(HOSTILE)
+    line = ReportLine(1, HOSTILE, 2.5, evidence.lines[0])
     window = ReportWindow(
-        1, HOSTILE, HOSTILE, HOSTILE, None, None, (line, line), 0.9, HOSTILE, True, {HOSTILE: 0.9}, True
-    )
+        1, HOSTILE, HOSTILE, HOSTILE, None, None, (line, line), 0.9, HOSTILE, True, {HOSTILE: 0.9}, True,
+        evidence=evidence, members=(ReportMember(HOSTILE, None, 0.8, HOSTILE),),
+    )  # fmt: skip
     return replace(
         example_report(),
         title=HOSTILE,
@@ -120,6 +139,7 @@ def hostile_report() -> ReportData:
         account=account,
         top=(window,),
         heat=((HOSTILE, "b"), np.full((2, 24), 0.7)),
+        heat_spans=[HOSTILE] * 24,
         by_day=[(HOSTILE, 10, 1)],
         model={HOSTILE: HOSTILE},
         settings={HOSTILE: HOSTILE},
@@ -134,8 +154,9 @@ def test_hostile_text_stays_text_in_every_field() -> None:
     for tag, attributes in page.tags:
         assert not any(name.startswith("on") or name in ("style", "href") for name in attributes), tag
         assert "alert(" not in " ".join(str(value) for value in attributes.values())
-    # Title and span twice each, headline, reason, source, group, id, risk, lines, detectors, day, cards.
-    assert page.text.count("<script>alert(1)</script>") >= 12
+    # Title and span twice each, headline, reason, source, group, id, risk, lines, detectors, day, cards; summary,
+    # reasons, expected words and lines, the nearest window, members.
+    assert page.text.count("<script>alert(1)</script>") >= 24
     assert "␛[31mred␀␇⟨U+009B⟩ ⟨U+202E⟩gnp.exe⟨U+2066⟩ \ufffd ⟨0x9b⟩" in page.text
     assert "{{ 7*7 }}" in page.text and "&lt;b&gt;" in page.text
     html.encode("utf-8")
@@ -158,16 +179,55 @@ def test_every_field_of_a_window_and_of_the_report_is_attacked() -> None:
         "detectors",
         "label",
         "repeats",
+        "evidence",
+        "members",
     ]
+    assert [field.name for field in fields(ReportLine)] == ["line_no", "text", "surprise", "evidence"]
     assert [field.name for field in fields(ReportData) if "str" in str(field.type)] == [
         "title",
         "span",
         "headline",
         "heat",
+        "heat_spans",
         "by_day",
         "model",
         "settings",
     ]
+
+
+def test_a_group_says_why_beside_what_and_how_many_more(full: str) -> None:
+    evidence = hostile_evidence("kernel panic")
+    lines = (ReportLine(7, "kernel: panic", 2.5, evidence.lines[0]), ReportLine(8, "sshd: fine", 0.1))
+    members = tuple(ReportMember(f"web-{n}", None, 0.8, f"w{n}") for n in range(14))
+    window = replace(example_window(1, 0.9), lines=lines, evidence=evidence, members=members)
+    html = render_report(replace(example_report(), top=(window,)))
+    text = Page(html).text
+    assert "new template" in text and text.count("kernel panic") >= 5
+    assert "The model expected: kernel panic · a kernel panic instead of kernel panic" in text
+    assert "14 more for the same reason" in text and "2 more are not listed." in text
+    assert "Beside the nearest normal window (alike to 50%, seen 3 times)" in text
+    rows = re.findall(r'<tr class="hot">(.*?)</tr>', html, flags=re.S)
+    assert len(rows) == 1 and "kernel: panic" in rows[0]
+
+
+def test_two_hundred_payloads_stay_text() -> None:
+    windows = []
+    for number, payload in enumerate(PAYLOADS):
+        evidence = hostile_evidence(payload)
+        line = ReportLine(number, payload, 2.5, evidence.lines[0])
+        window = ReportWindow(
+            1, payload, payload, payload, None, None, (line,), 0.9, payload, True, {payload: 0.9},
+            evidence=evidence, members=(ReportMember(payload, None, 0.8, payload),),
+        )  # fmt: skip
+        windows.append(window)
+    for half in (windows[:100], windows[100:]):
+        html = render_report(replace(empty_report(), windows=100, alerts=100, top=tuple(half)))
+        page = Page(html)
+        assert {tag for tag, _ in page.tags} <= ALLOWED
+        assert not any(name.startswith("on") or name in ("style", "href", "srcdoc") for _, a in page.tags for name in a)
+        assert not re.search(OBEYED, html)
+        html.encode("utf-8")
+    assert len(windows) == 200
 
 
 def test_the_page_is_alone_and_its_policy_allows_its_own_style_only(full: str) -> None:

@@ -1,0 +1,140 @@
+"""Evidence on a corpus with a strict order: it points at what was changed, and calls it by its name."""
+
+from __future__ import annotations
+
+import doctest
+import json
+
+import numpy as np
+import pytest
+
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.explanation import difference, suspicion
+from logad_pipeline.explanation.evidence import Evidence, ShownWindow
+from logad_pipeline.explanation.explainer import Explainer
+from logad_pipeline_tests.tiny_model import CYCLE, FOREIGN, cycle_lines, windows_of
+
+
+@pytest.fixture(scope="module")
+def explainer(model: AnomalyDetector) -> Explainer:
+    return Explainer(model)
+
+
+def shown(model: AnomalyDetector, lines: list[str]) -> ShownWindow:
+    scored = model.score(windows_of([lines]))
+    return ShownWindow(tuple(lines), {name: float(values[0]) for name, values in scored.detectors.items()})
+
+
+def explained(explainer: Explainer, *lines: str) -> Evidence:
+    return explainer.explain([shown(explainer.model, list(lines))])[0]
+
+
+def test_doctests() -> None:
+    for module in (difference, suspicion):
+        assert doctest.testmod(module).failed == 0
+
+
+def test_a_line_never_seen_is_pointed_at_and_called_new(explainer: Explainer) -> None:
+    evidence = explained(explainer, *cycle_lines(4), FOREIGN)
+    first = evidence.pointed_at()[0]
+    assert (evidence.kind, first.place, first.text) == ("new template", 4, FOREIGN)
+    assert FOREIGN in evidence.summary
+    assert first.seen_in == 0.0
+    assert "never seen in the normal logs" in first.reasons
+    assert first.expected_next[0].text == CYCLE[4]
+    assert evidence.strengths["new template"] == max(evidence.strengths.values())
+
+
+def test_a_line_that_comes_over_and_over_is_called_frequent(explainer: Explainer) -> None:
+    evidence = explained(explainer, *[CYCLE[3]] * 5)
+    assert evidence.kind == "frequency"
+    assert "5 times in one window" in evidence.pointed_at()[0].reasons
+
+
+def test_lines_that_changed_places_are_called_order(explainer: Explainer) -> None:
+    lines = cycle_lines(5)
+    evidence = explained(explainer, lines[0], lines[2], lines[1], lines[3], lines[4])
+    assert evidence.kind == "order"
+    assert evidence.pointed_at()[0].place in (1, 2, 3)
+    assert evidence.nearest is not None
+    assert "moved" in [row.change for row in evidence.nearest.differences]
+
+
+def test_what_was_expected_instead_is_named_word_by_word(explainer: Explainer) -> None:
+    evidence = explained(explainer, *cycle_lines(4), FOREIGN)
+    line = evidence.lines[4]
+    assert [word.text for word in line.words] == FOREIGN.split()
+    for word in line.words:
+        assert word.surprise > 0
+        chances = [expected.probability for expected in word.expected]
+        assert chances == sorted(chances, reverse=True) and 0 < sum(chances) <= 1.0001
+    assert len(line.expected_line.split()) == len(line.words)
+
+
+def test_the_nearest_normal_window_of_a_normal_one_is_itself(explainer: Explainer) -> None:
+    evidence = explained(explainer, *cycle_lines(5, start=2))
+    assert evidence.nearest is not None
+    assert evidence.nearest.texts == tuple(cycle_lines(5, start=2))
+    assert evidence.nearest.similarity == pytest.approx(1.0)
+    assert {row.change for row in evidence.nearest.differences} == {"same"}
+
+
+def test_voices_say_how_loud_they_are(explainer: Explainer) -> None:
+    window = ShownWindow(tuple(cycle_lines(5)), {"surprise": 0.5, "counts": 0.85, "length": 0.0})
+    voices = {voice.detector: voice for voice in explainer.explain([window])[0].voices}
+    # The tiny model promises one in a hundred; 0.85 is ten times rarer.
+    assert voices["surprise"].one_in == pytest.approx(100, rel=0.01) and voices["surprise"].spoke
+    assert voices["counts"].one_in == pytest.approx(1000, rel=0.01)
+    assert voices["length"].one_in == 1 and not voices["length"].spoke
+
+
+def test_evidence_does_not_depend_on_the_batch_it_is_found_in(explainer: Explainer) -> None:
+    windows = [
+        shown(explainer.model, lines)
+        for lines in (cycle_lines(5), [*cycle_lines(4), FOREIGN], [CYCLE[3]], cycle_lines(3, start=4))
+    ]
+    together = explainer.explain(windows)
+    for window, evidence in zip(windows, together, strict=True):
+        alone = explainer.explain([window])[0]
+        assert (alone.kind, alone.summary) == (evidence.kind, evidence.summary)
+        assert [line.place for line in alone.pointed_at()] == [line.place for line in evidence.pointed_at()]
+        for one, other in zip(alone.lines, evidence.lines, strict=True):
+            assert one.suspicion == pytest.approx(other.suspicion, abs=0.01)
+    assert explainer.explain(windows) == together
+
+
+def test_surprise_that_scoring_has_measured_is_taken_as_it_is(explainer: Explainer) -> None:
+    lines = [*cycle_lines(4), FOREIGN]
+    encoded = explainer.model.encoder.encode(windows_of([lines]))
+    given = ShownWindow(
+        tuple(lines), shown(explainer.model, lines).detectors, (), tuple(map(float, encoded.line_surprise))
+    )
+    evidence = explainer.explain([given])[0]
+    assert [line.surprise for line in evidence.lines] == pytest.approx(encoded.line_surprise.round(3), abs=2e-3)
+    assert evidence.kind == explained(explainer, *lines).kind
+
+
+def test_one_line_many_lines_and_hostile_lines_are_explained(explainer: Explainer) -> None:
+    window = explained(explainer, CYCLE[0])
+    assert len(window.lines) == 1 and window.lines[0].words
+    long = explainer.explain([ShownWindow(tuple(cycle_lines(400)), {})])[0]
+    assert len(long.lines) == 400
+    odd = explainer.explain([ShownWindow(("<script>alert(1)</script>", "\x1b[31m", "empty"), {})])[0]
+    assert json.loads(json.dumps(odd.to_dict()))["lines"][0]["text"] == "<script>alert(1)</script>"
+
+
+def test_what_does_not_fit_together_is_refused(explainer: Explainer) -> None:
+    assert explainer.explain([]) == []
+    with pytest.raises(ValueError, match="window 0 to be explained has no line"):
+        explainer.explain([ShownWindow((), {})])
+    with pytest.raises(ValueError, match="2 lines but 1 line_surprise"):
+        explainer.explain([ShownWindow(("a", "b"), {}, (), (1.0,))])
+
+
+def test_a_saved_model_explains_as_it_did(explainer: Explainer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("model") / "m"
+    explainer.model.save(folder)
+    again = Explainer(AnomalyDetector.load(folder, "cpu"))
+    window = shown(explainer.model, [*cycle_lines(4), FOREIGN])
+    assert again.explain([window])[0].to_dict() == explainer.explain([window])[0].to_dict()
+    assert np.isfinite(again.explain([window])[0].pointed_at()[0].suspicion)
