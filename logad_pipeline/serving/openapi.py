@@ -56,13 +56,14 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         errors["404"] = "No such model"
     responses = operation["responses"]
     if not any(status.startswith("2") for status in responses):
-        kind = "text/plain" if path == "/metrics" else "application/json"
-        responses["200"] = {"description": "Successful response", "content": {kind: {"schema": {}}}}
+        responses["200"] = {"description": "Successful response", "content": {"application/json": {"schema": {}}}}
     for status, description in errors.items():
         responses.setdefault(status, {"description": description})
     for status, response in responses.items():
         if not status.startswith("2"):
             response["content"] = {PROBLEM_TYPE: {"schema": {"$ref": f"{_REF}ProblemDetails"}}}
+    if path == "/metrics":
+        responses["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if path == "/score_batch":
         described = {"schema": {"type": "string", "description": "One JSON object a line"}}
         responses["200"]["content"][NDJSON] = operation["requestBody"]["content"][NDJSON] = described
