@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LAKE ?= data_lake
 export LOGAD_LAKE := $(LAKE)
 
-.PHONY: demo test story check dev mlflow clean install benchmark
+.PHONY: demo test story check dev mlflow clean install benchmark load soak
 
 install: $(VENV)/.installed
 
@@ -57,6 +57,13 @@ benchmark: install
 	  $(BIN)/logad benchmark $$run --data $(DATA) --seeds $(SEEDS) --jobs $(JOBS) --max-steps $(STEPS) \
 	    --output benchmark || exit 1; \
 	done
+
+# How the API bears load: a table of 1 to 64 clients, and five minutes with an eye on its memory.
+load: install
+	$(BIN)/python benchmarks/load.py --output benchmark/load.json
+
+soak: install
+	$(BIN)/python benchmarks/load.py --soak 300 --output benchmark/soak.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

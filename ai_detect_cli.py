@@ -1,6 +1,7 @@
 """The short door: judge a few log lines with the newest model.
 
 python ai_detect_cli.py --logs "log1" "log2" --window-type sliding
+tail -n 20 /var/log/syslog | python ai_detect_cli.py
 """
 
 from __future__ import annotations
@@ -9,18 +10,27 @@ import argparse
 import json
 import sys
 
-from logad_pipeline.cli.console import ExitCode
+from logad_pipeline.cli.console import ExitCode, harmless
+
+_MOST_BYTES = 64 << 20
+"""Of standard input; `logad detect -` is for streams."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the arguments, print score, verdict and risk; return the exit code."""
     parser = argparse.ArgumentParser(description="Judge log lines with the newest model, or the one named.")
-    parser.add_argument("--logs", nargs="+", required=True, metavar="LINE", help="log lines, in order")
+    parser.add_argument(
+        "--logs", nargs="+", metavar="LINE", help="log lines, in order; - or nothing reads them from standard input"
+    )
     parser.add_argument("--window-type", choices=("fixed", "sliding"), help="default: as the model was fitted")
     parser.add_argument("--window-size", type=int, help="default: as the model was fitted")
     parser.add_argument("--model", default="", help="model folder or models:/NAME@ALIAS; default: the newest")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
+    if options.logs in (None, ["-"]):
+        if sys.stdin is None or sys.stdin.isatty():
+            parser.error("no lines: give --logs LINE …, or pipe them in")
+        options.logs = sys.stdin.buffer.read(_MOST_BYTES).decode("utf-8", "surrogateescape").split("\n")
 
     from logad_pipeline.cli.files import score_lines
     from logad_pipeline.detectors.ensemble import ModelNotFound
@@ -32,13 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
         name = options.model or newest_model()
         verdict = score_lines(options.logs, name, options.window_type, options.window_size)
     except ModelNotFound as error:
-        print(f"ai_detect_cli: {error}", file=sys.stderr)
+        print(f"ai_detect_cli: {harmless(str(error))}", file=sys.stderr)
         return int(ExitCode.NO_MODEL)
     except (UnreadableInput, RegistryUnavailable) as error:
-        print(f"ai_detect_cli: {error}", file=sys.stderr)
+        print(f"ai_detect_cli: {harmless(str(error))}", file=sys.stderr)
         return int(ExitCode.UNREADABLE_INPUT)
     except (ValueError, OSError) as error:
-        print(f"ai_detect_cli: {error}", file=sys.stderr)
+        print(f"ai_detect_cli: {harmless(str(error))}", file=sys.stderr)
         return int(ExitCode.USAGE)
     if options.json:
         print(json.dumps(verdict))

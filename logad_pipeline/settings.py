@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from datetime import date
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
@@ -67,6 +68,41 @@ class ModelSettings(BaseModel):
 
             check_names(tuple(names))
         return names
+
+
+class ServingSettings(BaseModel):
+    """How the API answers; limits are those of one request. See ``serving``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    threads: int = Field(16, ge=2)
+    require_keys: bool | None = None
+    """Whether a key is needed; by default on any address but loopback."""
+    requests_per_minute: int = Field(600, ge=1)
+    """Of one key, unless the key has a rate of its own."""
+    max_body_bytes: int = Field(8 << 20, ge=1024)
+    max_lines: int = Field(10_000, ge=1)
+    max_line_chars: int = Field(65_536, ge=1)
+    max_sequences: int = Field(1000, ge=1)
+    read_seconds: float = Field(20.0, gt=0)
+    """Within which a request's headers and body must have come."""
+    reload_seconds: float = Field(10.0, gt=0)
+    """Between looks at the champion's alias."""
+    remembered_windows: int = Field(50_000, ge=1)
+
+    def needs_keys(self) -> bool:
+        """Whether requests must bring a key."""
+        return not is_loopback(self.host) if self.require_keys is None else self.require_keys
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class ExplanationSettings(BaseModel):
@@ -174,6 +210,7 @@ class Settings(BaseSettings):
     score_at: str = "02:00"
     windows: WindowSettings = WindowSettings()
     model: ModelSettings = ModelSettings()
+    serving: ServingSettings = ServingSettings()
     explanation: ExplanationSettings = ExplanationSettings()
     alerts: AlertSettings = AlertSettings()
     retraining: RetrainingSettings = RetrainingSettings()

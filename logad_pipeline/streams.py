@@ -6,11 +6,13 @@ are in ``detectors``; tables are in ``lake``.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -28,10 +30,13 @@ from logad_pipeline.logs.log_tokenizer import LogTokenizer
 from logad_pipeline.logs.parser import read_records
 from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline.logs.records import Record, Rejected
+from logad_pipeline.window_scores import Ask, TextScore
+from logad_pipeline.window_scores import ask as ask_model
 from logad_pipeline.windows import Window, Windower, WindowIndex, WindowSet, WindowSpec, group_key, settled_order
 
 SCORED_AT_ONCE: Final = 2048
 """Unique windows that are scored together: bounds memory, and how long a reader waits for the first."""
+_FORGET_FROM: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ class _Held(NamedTuple):
 class WindowReader:
     """Reads sources and yields their windows; equal windows share one number of :attr:`index`.
 
-    Memory holds the unfinished windows and the unique ones. ``account`` says what became of each line. With
-    ``facts`` each window also carries what the detectors of records look at.
+    Memory holds the unfinished windows and the unique ones; :meth:`renew` forgets the latter. ``account`` says
+    what became of each line. With ``facts`` each window also carries what the detectors of records look at.
     """
 
     def __init__(self, spec: WindowSpec, read: ReadSpec | None = None, *, facts: bool = False) -> None:
@@ -102,10 +107,15 @@ class WindowReader:
         self.read_spec = read or ReadSpec()
         self.index = WindowIndex()
         self.account = LineAccount()
-        self._key = group_key(spec.group_by)
+        self.group_of = group_key(spec.group_by)
         self._facts = facts
         self._tokenizer = LogTokenizer()
         self._next_position = 0
+        self._held: dict[int, _Held] = {}
+        self._forget_at = _FORGET_FROM
+        self.windower = Windower(spec)
+        self.wanted: Callable[[], Iterable[int]] = tuple
+        """Positions that :meth:`finished` will be asked for although no unfinished window holds them."""
 
     def read(self, source: str, stream: BinaryIO | None = None) -> Iterator[LineWindow]:
         """Yield the windows of one source as they are complete; ``stream`` is read in its place, if given.
@@ -113,41 +123,64 @@ class WindowReader:
         Raises:
             UnreadableInput: if it cannot be read, or holds no record at all.
         """
-        windower = Windower(self.spec)
-        held: dict[int, _Held] = {}
-        records = 0
+        self.windower, self._held = Windower(self.spec), {}
+        records = self.account.records
         for item in read_records(
             stream or source, format=self.read_spec.format, year=self.read_spec.year, tz=self.read_spec.tz
         ):
-            if isinstance(item, Rejected):
-                self.account.lines += 1
-                self.account.rejected[item.reason] += 1
-                continue
-            records += 1
-            position = self._take(item, held)
-            for window in windower.push([(self._key(item), position)]):
-                yield self._finish(source, window, held)
-            if len(held) > 4096 and len(held) > 4 * windower.held:
-                self._forget(held, windower)
-        for window in windower.flush():
-            yield self._finish(source, window, held)
-        if not records:
+            yield from self.push(source, item)
+        yield from self.flush(source)
+        if self.account.records == records:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in self.account.rejected.most_common(3))
             raise UnreadableInput(f"{source}: no log line in it ({reasons or 'it is empty'}); nothing to do")
 
-    def _take(self, record: Record, held: dict[int, _Held]) -> int:
+    def push(self, source: str, item: Record | Rejected) -> Iterator[LineWindow]:
+        """Take the next record of a source; yield the windows that it completes."""
+        if isinstance(item, Rejected):
+            self.account.lines += 1
+            self.account.rejected[item.reason] += 1
+            return
+        position = self._take(item)
+        for window in self.windower.push([(self.group_of(item), position)]):
+            yield self._finish(source, window)
+        if len(self._held) > self._forget_at:
+            self._forget()
+
+    def flush(self, source: str) -> Iterator[LineWindow]:
+        """Yield the unfinished windows at the end of a source."""
+        for window in self.windower.flush():
+            yield self._finish(source, window)
+        self._held = {}
+
+    def finished(self, source: str, windows: Iterable[Window]) -> list[LineWindow]:
+        """Windows of records that are held: those of :attr:`windower`, and the ``wanted``."""
+        return [self._finish(source, window) for window in windows]
+
+    def renew(self) -> None:
+        """Forget the unique windows seen so far, so that a stream without end fits in memory; those to come are
+        numbered from 0 again."""
+        texts, self.index = self.index.texts, WindowIndex()
+        self._forget()
+        self._held = {at: held._replace(text=self.index.text_id(texts[held.text])) for at, held in self._held.items()}
+
+    @property
+    def newest(self) -> int:
+        """Position of the record taken last."""
+        return self._next_position - 1
+
+    def _take(self, record: Record) -> int:
         self.account.lines += record.line_count
         self.account.records += 1
         position, self._next_position = self._next_position, self._next_position + 1
         text = self._tokenizer.normalise(record.message)
         facts = facts_of(record, text) if self._facts else None
-        held[position] = _Held(
+        self._held[position] = _Held(
             (record.first_line, record.last_line), self.index.text_id(text), record.time_us, facts
         )
         return position
 
-    def _finish(self, source: str, window: Window, held: dict[int, _Held]) -> LineWindow:
-        rows = [held[position] for position in window.positions]
+    def _finish(self, source: str, window: Window) -> LineWindow:
+        rows = [self._held[position] for position in window.positions]
         order = settled_order([row.time_us for row in rows], [self.index.keys[row.text] for row in rows])
         rows = [rows[place] for place in order]
         times = [row.time_us for row in rows if row.time_us is not None]
@@ -161,22 +194,25 @@ class WindowReader:
             tuple(row.facts for row in rows if row.facts is not None),
         )
 
-    @staticmethod
-    def _forget(held: dict[int, _Held], windower: Windower) -> None:
-        needed = windower.open_positions()
-        for position in [position for position in held if position not in needed]:
-            del held[position]
+    def _forget(self) -> None:
+        needed = self.windower.open_positions().union(self.wanted(), (self.newest,))
+        self._held = {position: held for position, held in self._held.items() if position in needed}
+        self._forget_at = 2 * len(self._held) + _FORGET_FROM
 
 
 @dataclass(frozen=True, slots=True)
 class WindowVerdict:
-    """A window with what the model says of it; ``detectors`` and ``score`` are in [0, 1)."""
+    """A window with what the model says of it; ``detectors`` and ``score`` are in [0, 1).
+
+    ``line_surprise`` is nats a token of each record, aligned with ``window.spans``.
+    """
 
     window: LineWindow
     score: float
     risk: str
     is_anomaly: bool
     detectors: dict[str, float]
+    line_surprise: tuple[float, ...] = ()
 
     @property
     def source(self) -> str:
@@ -270,13 +306,15 @@ class FileScorer:
         read: ReadSpec | None = None,
         *,
         adaptive: bool = False,
+        ask: Ask | None = None,
     ) -> None:
         """Score with ``model``; with ``adaptive`` the threshold follows drift from one window to the next,
-        so that a window's score depends on those before it."""
+        so that a window's score depends on those before it. ``ask`` is asked in the model's place."""
         self.model = model
+        self._ask = ask or partial(ask_model, model)
         self._threshold = AdaptiveThreshold(model.scale.false_alarm_rate) if adaptive else None
         self.reader = WindowReader(window_spec or model.window_spec, read, facts=bool(model.record_detectors))
-        self._unique = np.zeros((0, len(model.detectors)))
+        self._unique: list[TextScore] = []
         self._kinds: list[bytes] = []
 
     @property
@@ -288,16 +326,36 @@ class FileScorer:
         """Yield a verdict for each window of ``source`` (or of ``stream``, under that name), in the order in
         which windows are complete."""
         for windows, log10_p in self.log10_p(source, stream):
-            kinds = [self._kinds[window.unique] for window in windows] if self._threshold else None
-            judged = self.model.judge(log10_p, self._threshold, kinds)
-            for row, window in enumerate(windows):
-                yield self.verdict(window, judged, row)
+            yield from self._judge(windows, log10_p, self._threshold)
+
+    def judge(self, windows: list[LineWindow], *, foreseen: bool = False) -> list[WindowVerdict]:
+        """Verdicts on windows of :attr:`reader`, in time order; with ``foreseen`` on windows that are still
+        growing: they leave the threshold as it is."""
+        threshold = copy.deepcopy(self._threshold) if foreseen else self._threshold
+        return list(self._judge(windows, self._of(windows), threshold)) if windows else []
+
+    def renew(self) -> None:
+        """Forget the unique windows seen so far; every window read so far must have been judged."""
+        self.reader.renew()
+        self._unique, self._kinds = [], []
+        if self._threshold:
+            # Kinds are named by the numbers that are given anew; what it has learned of the rate it keeps.
+            self._threshold = AdaptiveThreshold(self._threshold.rate, in_force=self._threshold.in_force)
+
+    def _judge(
+        self, windows: list[LineWindow], log10_p: dict[str, FloatArray], threshold: AdaptiveThreshold | None
+    ) -> Iterator[WindowVerdict]:
+        kinds = [self._kinds[window.unique] for window in windows] if threshold else None
+        judged = self.model.judge(log10_p, threshold, kinds)
+        for row, window in enumerate(windows):
+            yield self.verdict(window, judged, row)
 
     def verdict(self, window: LineWindow, judged: Judged, row: int) -> WindowVerdict:
         """What row ``row`` of ``judged`` says of ``window``."""
         score = float(judged.score[row])
         channels = {name: float(values[row]) for name, values in judged.detectors.items()}
-        return WindowVerdict(window, score, self.model.scale.risk(score), score >= THRESHOLD, channels)
+        surprise = tuple(self._unique[window.unique].line_surprise.tolist())
+        return WindowVerdict(window, score, self.model.scale.risk(score), score >= THRESHOLD, channels, surprise)
 
     def log10_p(
         self, source: str, stream: BinaryIO | None = None
@@ -315,11 +373,10 @@ class FileScorer:
     def _of(self, windows: list[LineWindow]) -> dict[str, FloatArray]:
         new = self.reader.index.build(start=len(self._unique))
         if len(new):
-            values = self.model.score(new).detector_log10_p
-            self._unique = np.concatenate([self._unique, np.stack(list(values.values()), axis=1)])
+            self._unique += self._ask(new)
             if self._threshold:
                 self._kinds += new.kinds()
-        rows = self._unique[[window.unique for window in windows]]
+        rows = np.stack([self._unique[window.unique].log10_p for window in windows])
         log10_p = {name: rows[:, column] for column, name in enumerate(self.model.detectors)}
         return log10_p | self._of_records(windows)
 
@@ -349,13 +406,16 @@ def score_sequence(
     Raises:
         UnreadableInput: if there is no text in the lines.
     """
-    spec = window_spec or model.window_spec
-    text = "".join(line.replace("\n", " ") + "\n" for line in lines)
-    # JSON can hold half a character; one that stands for no byte is handed on as the reader would show it.
-    text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
-    stream = BytesIO(text.encode("utf-8", "surrogateescape"))
-    scorer = FileScorer(model, spec)
-    rows = [verdict.to_dict(model.version) for verdict in scorer.score("lines", stream)]
+    verdicts = FileScorer(model, window_spec).score("lines", lines_stream(lines))
+    rows = [verdict.to_dict(model.version) for verdict in verdicts]
     worst = max(rows, key=lambda row: row["score"])
     windows = [{key: row[key] for key in ("lines", "score", "risk", "is_anomaly", "detectors")} for row in rows]
     return {key: worst[key] for key in ("score", "is_anomaly", "risk", "model_version")} | {"windows": windows}
+
+
+def lines_stream(lines: Sequence[str]) -> BytesIO:
+    """A few lines as a source that :meth:`WindowReader.read` takes; a line end inside a line makes no second one."""
+    text = "".join(line.replace("\n", " ") + "\n" for line in lines)
+    # JSON can hold half a character; one that stands for no byte is handed on as the reader would show it.
+    text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+    return BytesIO(text.encode("utf-8", "surrogateescape"))

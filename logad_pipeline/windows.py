@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -67,6 +67,19 @@ class WindowSpec:
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values; ``WindowSpec(**spec.to_dict()) == spec``."""
         return asdict(self)
+
+    def override(self, values: Mapping[str, Any]) -> WindowSpec:
+        """The same with the values that are not ``None`` replaced; a stride that is not given never exceeds the
+        size.
+
+        Raises:
+            ValueError: as for a new one.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        merged = self.to_dict() | given
+        if "stride" not in given:
+            merged["stride"] = min(merged["stride"], merged["size"])
+        return WindowSpec(**merged)
 
 
 def group_key(group_by: str) -> Callable[[Record], str]:
@@ -192,14 +205,25 @@ class Windower:
                 del held[:stride]
                 self.held -= stride
 
+    def unfinished(self, group: str) -> Window | None:
+        """What the end of a group would be if it ended now; ``None`` where all of it was yielded before."""
+        held = self._open.get(group)
+        overlap = self.spec.size - self.spec.stride
+        covered = self.spec.window_type == "sliding" and group in self._emitted and held and len(held) <= overlap
+        return Window(group, tuple(held)) if held and not covered else None
+
+    def close(self, group: str) -> Window | None:
+        """End a group: its unfinished window, if there is one. What comes later in it is cut anew."""
+        last = self.unfinished(group)
+        self.held -= len(self._open.pop(group, ()))
+        self._emitted.discard(group)
+        return last
+
     def flush(self) -> Iterator[Window]:
         """Yield what is unfinished at the end of the stream, oldest group first, and start anew."""
-        overlap = self.spec.size - self.spec.stride
-        for group, held in self._open.items():
-            covered = self.spec.window_type == "sliding" and group in self._emitted and len(held) <= overlap
-            if held and not covered:
-                yield Window(group, tuple(held))
+        last = [self.unfinished(group) for group in self._open]
         self._open, self._emitted, self.held = {}, set(), 0
+        yield from (window for window in last if window is not None)
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,18 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, plain_errors, progress_bar, say
+from logad_pipeline.cli.verdicts import Told, watch
 
 if TYPE_CHECKING:
     from logad_pipeline.detectors.ensemble import AnomalyDetector
     from logad_pipeline.detectors.units import UnitKind
-    from logad_pipeline.streams import FileScorer, LineAccount, WindowVerdict
-    from logad_pipeline.unit_streams import UnitScorer, UnitVerdict
-    from logad_pipeline.windows import WindowSpec
+    from logad_pipeline.streams import FileScorer, LineAccount
+    from logad_pipeline.unit_streams import UnitScorer
 
 FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the names."
 YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
-_NAMED = 4
-"""Detectors named beside a verdict for people, the strongest first."""
+_REMEMBERED = 20_000
+"""Windows of a stream without end whose scores are remembered."""
 GROUP_HELP = "Cut windows within: none, host, program, process, or a regular expression with one group."
 
 
@@ -122,27 +122,49 @@ def detect(
     fail_on_anomaly: Annotated[bool, typer.Option(help="Exit with 1 if any window is anomalous.")] = False,
     adapt: Annotated[bool, typer.Option(help="Let the threshold follow drift, from verdict to verdict.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    follow: Annotated[
+        bool | None, typer.Option(help="Print alerts of - as they come; default: once it is slower than we are.")
+    ] = None,
+    max_delay: Annotated[
+        float, typer.Option(help="Seconds after which lines of - are judged, be their window full or not.")
+    ] = 5.0,
 ) -> None:
-    """Judge the windows of a log, or its sessions, its spans of time or itself, with a fitted model."""
+    """Judge the windows of a log, or its sessions, its spans of time or itself, with a fitted model.
+
+    What comes in by - is judged as it comes: `journalctl -f | logad detect - --model DIR`.
+    """
     with plain_errors():
         from logad_pipeline.detectors.units import UnitKind
+        from logad_pipeline.live import LiveScorer
         from logad_pipeline.registry.fetch import load_model
         from logad_pipeline.streams import FileScorer, ReadSpec
         from logad_pipeline.unit_streams import UnitScorer
+        from logad_pipeline.window_scores import RememberedScores
 
         kind = UnitKind.parse(unit)
         _check_readable(files)
         loaded = with_threshold(load_model(model, device), kind, false_alarm_rate, alerts_per_day)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
-        spec = override(loaded.window_spec, overrides)
+        spec = loaded.window_spec.override(overrides)
         read = ReadSpec(log_format, year)
         scorer: FileScorer | UnitScorer
+        live = kind.kind == "window" and files == ["-"]
+        if follow and not live:
+            raise ValueError("--follow watches standard input alone, window by window; give - and no --unit")
         if kind.kind == "window":
-            scorer = FileScorer(loaded, spec, read, adaptive=adapt)
+            ask = RememberedScores(loaded, _REMEMBERED) if live else None
+            scorer = FileScorer(loaded, spec, read, adaptive=adapt, ask=ask)
         else:
             scorer = UnitScorer(loaded, kind, spec, read, adaptive=adapt)
         with _output(output) as out:
-            counts = _write(scorer, files, out, top, as_json)
+            told = Told(out, top, as_json, follow)
+            if isinstance(scorer, FileScorer) and live:
+                watch(LiveScorer(scorer, max_delay), told)
+            else:
+                for verdict in (verdict for file in files for verdict in scorer.score(file)):
+                    told.take(verdict, loaded.version)
+            told.finish()
+        counts = told.counts
         account = scorer.account
         rejected = sum(account.rejected.values())
         judged = "windows" if kind.kind == "window" else f"units ({kind})"
@@ -180,51 +202,6 @@ def _check_readable(files: list[str]) -> None:
             open_log(file).close()
 
 
-def override(spec: WindowSpec, overrides: dict[str, Any]) -> WindowSpec:
-    """``spec`` with the values that are not ``None`` replaced; the stride never exceeds the size."""
-    from logad_pipeline.windows import WindowSpec
-
-    given = {name: value for name, value in overrides.items() if value is not None}
-    merged = spec.to_dict() | given
-    if "stride" not in given:
-        merged["stride"] = min(merged["stride"], merged["size"])
-    return WindowSpec(**merged)
-
-
-def _write(
-    scorer: FileScorer | UnitScorer, files: list[str], out: IO[str], top: int, as_json: bool
-) -> dict[str, int]:
-    import heapq
-
-    counts = {"verdicts": 0, "anomalies": 0}
-    worst: list[tuple[float, int, WindowVerdict | UnitVerdict]] = []
-    for verdict in (verdict for file in files for verdict in scorer.score(file)):
-        counts["verdicts"] += 1
-        counts["anomalies"] += verdict.is_anomaly
-        if as_json:
-            out.write(json.dumps(verdict.to_dict(scorer.model.version)) + "\n")
-        else:
-            heapq.heappush(worst, (verdict.score, -counts["verdicts"], verdict))
-            if len(worst) > top:
-                heapq.heappop(worst)
-    if not as_json:
-        for _, _, verdict in sorted(worst, key=lambda item: item[:2], reverse=True):
-            out.write(_for_people(verdict) + "\n")
-    return counts
-
-
-def _for_people(verdict: WindowVerdict | UnitVerdict) -> str:
-    place = f"{verdict.source}:{verdict.first_line}-{verdict.last_line}"
-    group = f" {_harmless(verdict.group)}" if verdict.group else ""
-    strongest = sorted(verdict.detectors.items(), key=lambda item: -item[1])[:_NAMED]
-    channels = ", ".join(f"{name} {value:.2f}" for name, value in strongest)
-    return f"{'!' if verdict.is_anomaly else ' '} {verdict.score:.3f} {verdict.risk:<6} {place}{group}  ({channels})"
-
-
-def _harmless(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 @contextmanager
 def _output(file: Path | None) -> Iterator[IO[str]]:
     if file is None:
@@ -256,5 +233,5 @@ def score_lines(lines: list[str], model: str, window_type: str | None, size: int
     from logad_pipeline.streams import score_sequence
 
     loaded = load_model(model)
-    spec = override(loaded.window_spec, {"window_type": window_type, "size": size})
+    spec = loaded.window_spec.override({"window_type": window_type, "size": size})
     return score_sequence(loaded, lines, spec)

@@ -52,7 +52,7 @@ def lake_errors() -> Iterator[None]:
 
 
 def open_lake(lake: Path | None) -> tuple[Settings, Lake]:
-    """The settings, and the lake that they or the option name."""
+    """The settings with that lake, or the configured one, and the lake itself."""
     from logad_pipeline.lake.tables import Lake
     from logad_pipeline.settings import load_settings
 

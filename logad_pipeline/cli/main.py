@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from logad_pipeline.cli import benchmark, explain, files, lake, operation
+from logad_pipeline.cli import alerts, benchmark, explain, files, lake, operation, serve
 from logad_pipeline.cli.console import set_up_logging
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 anomalies found (--fail-on-anomaly), 2 usage, 3 unreadable input, 4 no model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing it would take longer than all else
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -48,6 +49,10 @@ for daily in (operation.alerts, operation.feedback, operation.suppress, operatio
               operation.promote, operation.rollback):  # fmt: skip
     app.command()(daily)
 app.command("mlflow")(lake.mlflow_ui)
+app.command()(alerts.triage)
+app.command()(alerts.compare)
+app.command()(serve.serve)
+app.add_typer(serve.keys, name="key")
 
 
 def main() -> None:

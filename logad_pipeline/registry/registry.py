@@ -204,7 +204,12 @@ class Registry:
             raise RegistryUnavailable(_down(self.uri, error)) from error
 
     def versions(self) -> list[str]:
-        """All versions, newest first."""
+        """All versions, newest first.
+
+        Raises:
+            RegistryUnavailable: if MLflow cannot be asked.
+        """
+
         if not self.exists():
             return []
         with self._asked():

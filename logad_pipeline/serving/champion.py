@@ -1,0 +1,192 @@
+"""Which model answers: the registry's champion, exchanged while requests are under way, or the last one kept.
+
+Belongs here: loading, trying and exchanging it, and the copy on disk for when the registry cannot be had.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
+from logad_pipeline.explanation.explainer import Explainer
+from logad_pipeline.registry.fetch import load_model
+from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry, RegistryUnavailable
+from logad_pipeline.settings import Settings
+from logad_pipeline.streams import score_sequence
+from logad_pipeline.window_scores import RememberedScores, Tell
+
+if TYPE_CHECKING:
+    from logad_pipeline.registry.registry import RegisteredModel
+
+log = logging.getLogger(__name__)
+
+_PROBE: Final = ("session opened for user root by (uid=0)", "Failed password for root from 10.0.0.1 port 22 ssh2")
+_SAME: Final = 1e-6
+
+
+@dataclass
+class Served:
+    """A model in service; a request holds on to the one that it began with.
+
+    Attributes:
+        detector: the model.
+        name, version: as the registry has it; the folder's name and the content's hash where there is no registry.
+        scores: what it said last.
+        explainer: made when it is first needed.
+    """
+
+    detector: AnomalyDetector
+    name: str
+    version: str
+    scores: RememberedScores
+    explainer: Explainer | None = None
+
+
+@dataclass
+class Champion:
+    """The model in service, kept up with the registry's alias.
+
+    Until :meth:`refresh` has succeeded once there is none. Afterwards there always is one: where the registry
+    cannot be reached, names no champion, or names one that does not load, the one in service stays, and
+    ``degraded`` says why. What was served last lies below the lake and is served where the registry is down
+    from the start.
+    """
+
+    settings: Settings
+    fixed: str = ""
+    """A model folder or registry name to serve whatever the alias says; empty for the champion."""
+    tell: Tell | None = None
+    exchanged: Callable[[Served], None] = field(default=lambda served: None)
+    """Is told of a model when it goes into service."""
+    current: Served | None = None
+    degraded: str = ""
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._refreshing = threading.Lock()
+
+    @cached_property
+    def _kept(self) -> Path:
+        return self.settings.lake / "serving"
+
+    def registered(self) -> list[tuple[str, list[str]]]:
+        """Versions in the registry with their aliases, newest first; none where it cannot be had."""
+        registry = Registry(self.settings)
+        if self.fixed or not registry.exists():
+            return []
+        try:
+            named = {alias: registry.version_of(alias) for alias in (CHAMPION, CHALLENGER)}
+            return [
+                (version, [alias for alias, points_at in named.items() if points_at == version])
+                for version in registry.versions()
+            ]
+        except RegistryUnavailable as error:
+            log.warning("%s", error)
+            return []
+
+    def watch(self) -> None:
+        """Look at the alias now and then, in a thread of its own, until :meth:`close`."""
+        threading.Thread(target=self._watch, name="champion", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            self.refresh()
+            self._stop.wait(self.settings.serving.reload_seconds)
+
+    def refresh(self) -> None:
+        """Bring the model in service up to the alias, if that can be done; else say why in ``degraded``."""
+        with self._refreshing:
+            try:
+                self._follow_alias()
+                self.degraded = ""
+            except (ModelNotFound, RegistryUnavailable) as error:
+                self._degrade(str(error))
+            except Exception as error:
+                # A thread that dies of what no one foresaw would serve an old model for ever without a word.
+                log.exception("looking for the champion failed")
+                self._degrade(f"{type(error).__name__}: {error}")
+
+    def _follow_alias(self) -> None:
+        if self.fixed:
+            if self.current is None:
+                detector = load_model(self.fixed, self.settings.model.device)
+                probe(detector)
+                self._exchange(detector, re.split(r"[/@]", self.fixed.rstrip("/"))[-1], detector.version)
+            return
+        registry = Registry(self.settings)
+        if not registry.exists():
+            raise RegistryUnavailable(f"there is no registry at {registry.uri}; `logad init` makes one")
+        version = registry.version_of(CHAMPION)
+        if version is None:
+            raise ModelNotFound(f"the registry names no champion of '{registry.name}'; `logad train` makes one")
+        if self.current is None or self.current.version != version:
+            found = registry.load(f"models:/{registry.name}/{version}", self.settings.model.device)
+            score = probe(found.detector)
+            self._exchange(found.detector, found.name, found.version)
+            self._keep(found, score)
+
+    def _exchange(self, detector: AnomalyDetector, name: str, version: str) -> None:
+        scores = RememberedScores(detector, self.settings.serving.remembered_windows, self.tell)
+        self.current = Served(detector, name, version, scores)
+        self.exchanged(self.current)
+        log.info("serving %s version %s (%s)", name, version, detector.version)
+
+    def _degrade(self, reason: str) -> None:
+        if reason != self.degraded:
+            log.warning("not the registry's champion for now: %s", reason)
+        self.degraded = reason
+        if self.current is None and not self.fixed:
+            try:
+                self._serve_kept()
+            except (ModelNotFound, OSError, ValueError, KeyError) as error:
+                log.warning("nor is there a model of an earlier time to serve: %s", error)
+
+    def _keep(self, found: RegisteredModel, score: float) -> None:
+        """Put a copy where :meth:`_serve_kept` finds it; the one before it stays until it is whole."""
+        folder = f"{found.version}-{found.detector.version}"
+        try:
+            if found.detector.save(self._kept / folder) != folder.partition("-")[2]:
+                raise OSError(f"{self._kept / folder}: what was written is another model")
+            described = {"folder": folder, "name": found.name, "version": found.version, "probe_score": score}
+            partial = self._kept / f".current.{os.getpid()}.partial"
+            partial.write_text(json.dumps(described), encoding="utf-8")
+            partial.replace(self._kept / "current.json")
+            for old in self._kept.iterdir():
+                if old.is_dir() and old.name != folder:
+                    shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            log.warning("no copy of the champion could be kept for when the registry is down: %s", error)
+
+    def _serve_kept(self) -> None:
+        described = json.loads((self._kept / "current.json").read_text(encoding="utf-8"))
+        detector = AnomalyDetector.load(self._kept / described["folder"], self.settings.model.device)
+        if abs(probe(detector) - described["probe_score"]) > _SAME:
+            raise ModelNotFound(f"{self._kept / described['folder']} no longer gives the scores it was kept with")
+        self._exchange(detector, described["name"], described["version"])
+
+
+def probe(detector: AnomalyDetector) -> float:
+    """Try a model on a few lines before anybody depends on it; the score it gives.
+
+    Raises:
+        ModelNotFound: if what it gives is no score.
+    """
+    score = float(score_sequence(detector, _PROBE)["score"])
+    if not math.isfinite(score):
+        raise ModelNotFound("the model gives no number for a score; train it again")
+    return score

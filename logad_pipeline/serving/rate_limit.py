@@ -1,0 +1,33 @@
+"""How often a key may ask: a bucket of tokens that fills steadily (Turner, 1986)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class RateLimit:
+    """Lets ``per_minute`` requests of each name through, a tenth of them at once at most, but never fewer than 5.
+
+    One process counts for itself: of several behind a balancer each has its own buckets. Memory holds the names
+    that asked, which are keys that exist.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._access = threading.Lock()
+
+    def wait(self, name: str, per_minute: int) -> float:
+        """Take a token: 0 if there was one, else the seconds until there will be."""
+        most, rate = max(5.0, per_minute / 10), per_minute / 60
+        with self._access:
+            now = self._clock()
+            tokens, at = self._buckets.get(name, (most, now))
+            tokens = min(most, tokens + (now - at) * rate)
+            if tokens < 1:
+                self._buckets[name] = (tokens, now)
+                return (1 - tokens) / rate
+            self._buckets[name] = (tokens - 1, now)
+            return 0.0

@@ -1,0 +1,113 @@
+"""`logad triage`, `logad compare` and `logad key`: what a person on duty sees of a lake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logad_pipeline.lake.feedback import record_feedback
+from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, clean_environment, judged_lake, logad
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path) -> Iterator[None]:
+    with clean_environment(tmp_path):
+        yield
+
+
+@pytest.fixture
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
+
+
+@pytest.fixture
+def spare(judged: Deployed, tmp_path: Path) -> Deployed:
+    return judged.copy(tmp_path / "spare")
+
+
+def rows(*arguments: object) -> list[dict[str, Any]]:
+    done = logad(*arguments, "--json")
+    assert done.exit_code == 0, (done.output, done.exception)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_alarm_is_in_the_list_once_the_strangest_first(judged: Deployed) -> None:
+    alerts = rows("triage", "--top", 1000, "--lake", judged.root)
+    alarms = [row for row in judged.rows("scores") if row["is_anomaly"]]
+    assert sum(alert["repeats"] for alert in alerts) == len(alarms) > 0
+    assert len(alerts) == len({frozenset(row["text_ids"]) for row in alarms})
+    scores = [alert["score"] for alert in alerts]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_an_alert_is_opened_with_its_raw_lines_and_their_context(judged: Deployed) -> None:
+    [first, *_] = rows("triage", "--lake", judged.root)
+    row = next(row for row in judged.rows("scores") if row["window_id"] == first["window_id"])
+    raw = (judged.root / "simulated" / first["source"]).read_text(encoding="utf-8").splitlines()
+    for name in ("1", first["window_id"][:12]):
+        lines = rows("triage", name, "--context", 2, "--lake", judged.root)
+        assert [line["number"] for line in lines if line["in_window"]] == sorted(row["lines"])
+        assert all(line["text"] == raw[line["number"] - 1] for line in lines)
+    near = {line for middle in row["lines"] for line in range(middle - 2, middle + 3)}
+    assert {line["number"] for line in lines} <= near
+    shown = logad("triage", "1", "--lake", judged.root).stdout
+    assert f"> {min(row['lines']):>7}  {raw[min(row['lines']) - 1]}" in shown
+
+
+def test_what_somebody_called_normal_is_left_out(spare: Deployed) -> None:
+    [first, *_] = rows("triage", "--top", 1000, "--lake", spare.root)
+    alike = {row["window_id"] for row in spare.rows("scores") if row["is_anomaly"]}
+    assert first["window_id"] in alike
+    record_feedback(spare.lake, first["window_id"], "normal")
+    left = rows("triage", "--top", 1000, "--lake", spare.root)
+    assert first["window_id"] not in {alert["window_id"] for alert in left}
+    assert rows("triage", "--top", 1000, "--settled", "--lake", spare.root)[0] == first
+
+
+def test_an_alert_that_is_not_there(judged: Deployed) -> None:
+    for name, code in (("999", 2), ("0" * 16, 3)):
+        done = logad("triage", name, "--lake", judged.root)
+        assert done.exit_code == code
+        assert done.stderr.splitlines()[-1].startswith("logad: ")
+
+
+def test_escapes_in_a_log_reach_no_terminal(judged: Deployed) -> None:
+    for command in (["triage"], ["triage", "1"], ["compare", DAYS[0], DAYS[1]]):
+        done = logad(*command, "--lake", judged.root)
+        assert done.exit_code == 0, done.output
+        assert "\x1b" not in done.output
+
+
+def test_days_are_compared_template_by_template(judged: Deployed) -> None:
+    shifts = rows("compare", DAYS[0], DAYS[1], "--lake", judged.root)
+    texts = [{row["text"] for row in judged.rows("normalized", [day])} for day in DAYS[:2]]
+    assert {each["text"] for each in shifts if each["change"] == "appeared"} == texts[1] - texts[0]
+    assert {each["text"] for each in shifts if each["change"] == "vanished"} == texts[0] - texts[1]
+    assert all(0 <= each["p_value"] <= each["q_value"] <= 1 for each in shifts)
+    assert all(each["q_value"] <= 0.05 for each in shifts if each["change"] == "shifted")
+    told = logad("compare", DAYS[0], DAYS[1], "--lake", judged.root)
+    assert "appeared" in told.output
+
+
+def test_days_that_cannot_be_compared(judged: Deployed) -> None:
+    assert logad("compare", DAYS[0], DAYS[0], "--lake", judged.root).exit_code == 2
+    assert logad("compare", DAYS[0], "2031-01-01", "--lake", judged.root).exit_code == 3
+
+
+def test_a_key_is_shown_once(tmp_path: Path) -> None:
+    made = logad("key", "create", "robot", "--scope", "score", "--rate", 5, "--lake", tmp_path / "lake")
+    assert made.exit_code == 0, made.output
+    secret = made.stdout.strip().split("_", 2)[2]
+    listed = logad("key", "list", "--lake", tmp_path / "lake")
+    assert "robot" in listed.stdout
+    assert secret not in listed.stdout
+    [row] = rows("key", "list", "--lake", tmp_path / "lake")
+    assert (row["scopes"], row["requests_per_minute"]) == (["score"], 5)
+    assert "hash" not in row
+    assert logad("key", "revoke", "robot", "--lake", tmp_path / "lake").exit_code == 0
+    assert rows("key", "list", "--lake", tmp_path / "lake") == []
+    assert logad("key", "revoke", "robot", "--lake", tmp_path / "lake").exit_code == 2

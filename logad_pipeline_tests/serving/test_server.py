@@ -1,0 +1,133 @@
+"""The server as a process: it starts, is patient with nobody for ever, and finishes what is under way."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logad_pipeline_tests.lake.small_models import raw_lines
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+Running = tuple[subprocess.Popen[bytes], int]
+
+
+@contextmanager
+def serving(model: Path, folder: Path, server: str, **settings: object) -> Iterator[Running]:
+    """A server that is ready, and its port; at the end it is asked to go and must have gone well."""
+    port = free_port()
+    environment = os.environ | {f"LOGAD_SERVING__{name.upper()}": str(value) for name, value in settings.items()}
+    environment["OMP_NUM_THREADS"] = "1"
+    command = [sys.executable, "-m", "logad_pipeline", "serve", "--model", str(model), "--port", str(port),
+               "--server", server, "--lake", str(folder / "lake")]  # fmt: skip
+    with (folder / f"{server}.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stderr=log, cwd=folder)
+    try:
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
+                    break
+            except OSError:
+                assert process.poll() is None, (folder / f"{server}.log").read_text()
+                time.sleep(0.1)
+        yield process, port
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0, (folder / f"{server}.log").read_text()
+
+
+def ask(port: int, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/score_log", json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: dict[str, Any] = json.load(response)
+        return answer
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def everything_from(connection: socket.socket) -> bytes:
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "waitress"])
+def test_what_is_under_way_is_finished_before_it_goes(server: str, model: Path, tmp_path: Path) -> None:
+    answers: list[dict[str, Any]] = []
+    with serving(model, tmp_path, server) as (process, port):
+        body = {"log_seq": [f"line {number} of {number % 17}" for number in range(2000)], "window_type": "sliding"}
+        asking = threading.Thread(target=lambda: answers.append(ask(port, body)))
+        asking.start()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        asking.join()
+        assert process.wait(60) == 0
+    assert len(answers[0]["windows"]) == 1996
+
+
+def test_slow_clients_are_cut_off_and_take_nobodys_place(model: Path, tmp_path: Path) -> None:
+    with serving(model, tmp_path, "gunicorn", read_seconds=1.5, threads=3) as (_, port):
+        head = b"POST /score_log HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+        slow = [connect(port) for _ in range(6)]
+        for number, connection in enumerate(slow):
+            # Half of them stop in the headers, the others in the body.
+            connection.sendall(head + (b"\r\n{" if number % 2 else b""))
+        assert ask(port, {"log_seq": raw_lines(2)})["windows"]
+        received = [everything_from(connection) for connection in slow]
+        for connection in slow:
+            connection.close()
+        told = [answer for answer in received if answer]
+        assert len(told) == 3
+        assert all(b" 408 " in answer and b"too-slow" in answer for answer in told)
+        assert ask(port, {"log_seq": raw_lines(2)})["windows"]
+
+
+def test_a_stream_is_answered_while_it_is_sent(model: Path, tmp_path: Path) -> None:
+    with serving(model, tmp_path, "gunicorn") as (_, port), connect(port) as connection:
+        connection.sendall(
+            b"POST /score_batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+            b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        )
+        received = b""
+        for name in ("first", "second"):
+            line = json.dumps({"id": name, "log_seq": raw_lines(5)}).encode() + b"\n"
+            connection.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+            while f'"id": "{name}"'.encode() not in received:
+                received += connection.recv(65536)
+        connection.sendall(b"0\r\n\r\n")
+        received += everything_from(connection)
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.rstrip().endswith(b"0")
+
+
+def test_a_refused_body_spoils_no_connection(model: Path, tmp_path: Path) -> None:
+    with serving(model, tmp_path, "gunicorn") as (_, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        for _ in range(50):
+            connection.request("DELETE", "/score_log", json.dumps({"log_seq": ["a"]}))
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 405
+        connection.close()
