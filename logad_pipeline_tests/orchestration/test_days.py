@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,6 +22,8 @@ from logad_pipeline.orchestration.runs import RunFailed, run_job
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION
 
 from .conftest import DAYS, Deployed
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -77,23 +82,15 @@ def test_who_never_gets_a_turn_fails_and_has_written_nothing(spare: Deployed, ha
     assert spare.rows("windows") == before
 
 
-def test_two_backfills_of_the_same_days_at_once_leave_what_one_does(spare: Deployed, hasty: None) -> None:
-    tables = ("windows", "scores", "alerts")
+def test_two_backfills_of_the_same_days_at_once_leave_what_one_does(spare: Deployed) -> None:
+    tables = ("normalized", "windows", "scores", "alerts")
     before = {table: spare.rows(table) for table in tables}
-    failures: list[BaseException] = []
-
-    def backfill() -> None:
-        try:
-            run_job(spare.settings, "judge_days", (DAYS[0], DAYS[-1]))
-        except BaseException as error:
-            failures.append(error)
-
-    both = [threading.Thread(target=backfill) for _ in range(2)]
-    for thread in both:
-        thread.start()
-    for thread in both:
-        thread.join()
-    assert not failures
+    command = [sys.executable, "-m", "logad_pipeline", "run", "--lake", str(spare.root)]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    both = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
     assert {table: spare.rows(table) for table in tables} == before
 
 

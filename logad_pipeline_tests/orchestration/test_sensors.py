@@ -87,7 +87,7 @@ def test_a_dropped_file_asks_for_its_days_once_it_rests(spare: Deployed) -> None
     assert asked.days == [("daily", str(DAYS[1]), str(DAYS[1]))]
     again = tick(spare, "inbox", waiting.cursor)
     assert again.keys == asked.keys
-    assert len(spare.rows("ledger", [DAYS[1]])) == len(spare.rows("ledger", [DAYS[2]])), "landed once"
+    assert [row["source"] for row in spare.rows("ledger")].count("late.log") == 1, "landed once"
 
 
 def test_a_tick_that_was_cut_short_after_landing_loses_no_day(spare: Deployed) -> None:
@@ -114,7 +114,7 @@ def test_days_wait_for_a_run_that_is_on_its_way(spare: Deployed) -> None:
     cursor = tick(spare, "inbox").cursor
     with spare.instance() as instance:
         run = instance.create_run_for_job(
-            build_definitions(spare.settings).resolve_job_def("daily"), status=dg.DagsterRunStatus.QUEUED
+            build_definitions(spare.settings).resolve_job_def("daily"), status=dg.DagsterRunStatus.STARTED
         )
         waiting = tick(spare, "inbox", cursor)
         assert f"1 days wait for run {run.run_id}" in waiting.said
