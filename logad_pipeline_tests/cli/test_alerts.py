@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from logad_pipeline.lake.feedback import record_feedback
@@ -29,43 +31,59 @@ def spare(judged: Deployed, tmp_path: Path) -> Deployed:
     return judged.copy(tmp_path / "spare")
 
 
+@pytest.fixture
+def alarmed(spare: Deployed) -> Deployed:
+    """A copy in which every window with a score in the upper half of its day raises an alarm."""
+    for day in DAYS:
+        batches = list(spare.lake.scan("scores", [day]))
+        middle = float(np.median(np.concatenate([batch.column("score").to_numpy() for batch in batches])))
+        changed = []
+        for batch in batches:
+            loud = pa.array(batch.column("score").to_numpy() >= middle)
+            place = batch.schema.get_field_index("is_anomaly")
+            changed.append(batch.set_column(place, batch.schema.field(place), loud))
+        spare.lake.replace_day("scores", day, changed)
+    return spare
+
+
 def rows(*arguments: object) -> list[dict[str, Any]]:
     done = logad(*arguments, "--json")
     assert done.exit_code == 0, (done.output, done.exception)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_every_alarm_is_in_the_list_once_the_strangest_first(judged: Deployed) -> None:
-    alerts = rows("triage", "--top", 1000, "--lake", judged.root)
-    alarms = [row for row in judged.rows("scores") if row["is_anomaly"]]
+def test_every_alarm_is_in_the_list_once_the_strangest_first(alarmed: Deployed) -> None:
+    alerts = rows("triage", "--top", 1000, "--lake", alarmed.root)
+    alarms = [row for row in alarmed.rows("scores") if row["is_anomaly"]]
     assert sum(alert["repeats"] for alert in alerts) == len(alarms) > 0
     assert len(alerts) == len({frozenset(row["text_ids"]) for row in alarms})
     scores = [alert["score"] for alert in alerts]
     assert scores == sorted(scores, reverse=True)
 
 
-def test_an_alert_is_opened_with_its_raw_lines_and_their_context(judged: Deployed) -> None:
-    [first, *_] = rows("triage", "--lake", judged.root)
-    row = next(row for row in judged.rows("scores") if row["window_id"] == first["window_id"])
+def test_an_alert_is_opened_with_its_raw_lines_and_their_context(alarmed: Deployed, judged: Deployed) -> None:
+    alerts = rows("triage", "--lake", alarmed.root)
+    rank, first = next((rank, alert) for rank, alert in enumerate(alerts, 1) if alert["source"] != "worker.log")
+    row = next(row for row in alarmed.rows("scores") if row["window_id"] == first["window_id"])
     raw = (judged.root / "simulated" / first["source"]).read_text(encoding="utf-8").splitlines()
-    for name in ("1", first["window_id"][:12]):
-        lines = rows("triage", name, "--context", 2, "--lake", judged.root)
+    for name in (str(rank), first["window_id"][:12]):
+        lines = rows("triage", name, "--context", 2, "--lake", alarmed.root)
         assert [line["number"] for line in lines if line["in_window"]] == sorted(row["lines"])
         assert all(line["text"] == raw[line["number"] - 1] for line in lines)
     near = {line for middle in row["lines"] for line in range(middle - 2, middle + 3)}
     assert {line["number"] for line in lines} <= near
-    shown = logad("triage", "1", "--lake", judged.root).stdout
+    shown = logad("triage", rank, "--lake", alarmed.root).stdout
     assert f"> {min(row['lines']):>7}  {raw[min(row['lines']) - 1]}" in shown
 
 
-def test_what_somebody_called_normal_is_left_out(spare: Deployed) -> None:
-    [first, *_] = rows("triage", "--top", 1000, "--lake", spare.root)
-    alike = {row["window_id"] for row in spare.rows("scores") if row["is_anomaly"]}
+def test_what_somebody_called_normal_is_left_out(alarmed: Deployed) -> None:
+    [first, *_] = rows("triage", "--top", 1000, "--lake", alarmed.root)
+    alike = {row["window_id"] for row in alarmed.rows("scores") if row["is_anomaly"]}
     assert first["window_id"] in alike
-    record_feedback(spare.lake, first["window_id"], "normal")
-    left = rows("triage", "--top", 1000, "--lake", spare.root)
+    record_feedback(alarmed.lake, first["window_id"], "normal")
+    left = rows("triage", "--top", 1000, "--lake", alarmed.root)
     assert first["window_id"] not in {alert["window_id"] for alert in left}
-    assert rows("triage", "--top", 1000, "--settled", "--lake", spare.root)[0] == first
+    assert rows("triage", "--top", 1000, "--settled", "--lake", alarmed.root)[0] == first
 
 
 def test_an_alert_that_is_not_there(judged: Deployed) -> None:
@@ -75,9 +93,9 @@ def test_an_alert_that_is_not_there(judged: Deployed) -> None:
         assert done.stderr.splitlines()[-1].startswith("logad: ")
 
 
-def test_escapes_in_a_log_reach_no_terminal(judged: Deployed) -> None:
+def test_escapes_in_a_log_reach_no_terminal(alarmed: Deployed) -> None:
     for command in (["triage"], ["triage", "1"], ["compare", DAYS[0], DAYS[1]]):
-        done = logad(*command, "--lake", judged.root)
+        done = logad(*command, "--lake", alarmed.root)
         assert done.exit_code == 0, done.output
         assert "\x1b" not in done.output
 
