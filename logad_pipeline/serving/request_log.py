@@ -10,7 +10,7 @@ import re
 import sys
 import time
 import uuid
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 from flask import Flask, Response, g, request
@@ -19,25 +19,25 @@ from logad_pipeline.serving.service import service
 
 _GIVEN_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADER = "X-Request-Id"
-log = structlog.stdlib.get_logger("logad_pipeline.serving.requests")
+_SHARED: Final[list[structlog.typing.Processor]] = [
+    structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]  # fmt: skip
+log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    logging.getLogger(__name__),
+    processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+"""Goes through the standard library's logging, so that who has set that up decides where it ends."""
 
 
 def set_up_json_logging(stream: TextIO | None = None) -> None:
     """Every log record of this process as a line of JSON on ``stream`` (stderr): ours from INFO on, those of
     libraries from WARNING on."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.stdlib.ExtraAdder(),
-    ]  # fmt: skip
-    structlog.configure(
-        processors=[*shared[:3], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
