@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -133,6 +134,11 @@ def test_a_day_without_data_succeeds_and_is_empty(spare: Deployed) -> None:
     assert len(spare.rows("scores")) == len(spare.rows("windows"))
 
 
+def settled(row: dict[str, Any]) -> dict[str, Any]:
+    """A verdict without what depends on the threshold in force."""
+    return {name: value for name, value in row.items() if name not in ("score", "risk")}
+
+
 def test_a_late_file_changes_its_day_alone(spare: Deployed, tmp_path: Path) -> None:
     late_day, others = DAYS[2], [DAYS[0], DAYS[1], DAYS[3]]
     before, before_late = spare.rows("scores", others), spare.rows("scores", [late_day])
@@ -145,7 +151,8 @@ def test_a_late_file_changes_its_day_alone(spare: Deployed, tmp_path: Path) -> N
     assert spare.rows("scores", others) == before
     after = spare.rows("scores", [late_day])
     new = [row for row in after if row["source"] == "late-service.log"]
-    assert [row for row in after if row not in new] == before_late
+    # The threshold goes over the day in order of time, so a window more moves it a little for those after it.
+    assert [settled(row) for row in after if row not in new] == [settled(row) for row in before_late]
     assert [row["lines"] for row in new] == [[1, 2, 3]]
     assert materialised(spare, "scores") == dict.fromkeys(map(str, DAYS), 1) | {str(late_day): 2}
 
