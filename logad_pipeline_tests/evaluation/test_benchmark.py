@@ -183,11 +183,11 @@ def test_a_leak_stops_it_before_anything_is_fitted(
         run_benchmark(leaky(lines, kind), quick(), (0,))
 
 
-def seed_run(log10_p: list[float], parts: list[int] | None = None) -> SeedRun:
+def seed_run(log10_p: list[float], parts: list[int] | None = None, different: int = 10_000) -> SeedRun:
     values = np.array(log10_p)
     truth = np.zeros(len(values), dtype=np.bool_)
     numbers = np.array(parts or [0] * len(values), dtype=np.int64)
-    kinds = [str(i).encode() for i in range(len(values))]
+    kinds = [str(i % different).encode() for i in range(len(values))]
     return SeedRun(0, {}, values, kinds, truth, numbers, 0.0, 0.0, [], [])
 
 
@@ -201,15 +201,15 @@ def test_without_alarms_near_the_threshold_adapting_changes_nothing() -> None:
 
 
 def test_alarms_near_the_threshold_end_when_they_go_on() -> None:
-    run = seed_run([-2.1] * 50)
+    run = seed_run([-2.1] * 50, different=25)
     adapted = adaptive_scores(run, 0.01)
     assert adapted[0] >= 0.5 > adapted[-1]
     assert (fixed_scores(run, 0.01) >= 0.5).all()
 
 
 def test_the_threshold_of_a_part_knows_nothing_of_the_others() -> None:
-    alone = adaptive_scores(seed_run([-2.1] * 20), 0.01)
-    together = adaptive_scores(seed_run([-2.1] * 40, [0] * 20 + [1] * 20), 0.01)
+    alone = adaptive_scores(seed_run([-2.1] * 20, different=10), 0.01)
+    together = adaptive_scores(seed_run([-2.1] * 40, [0] * 20 + [1] * 20, different=10), 0.01)
     assert together.tolist() == [*alone, *alone]
 
 
