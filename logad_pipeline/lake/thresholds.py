@@ -132,10 +132,12 @@ class _Window(NamedTuple):
 def _take(threshold: AdaptiveThreshold, window: _Window, said: Feedback | None) -> None:
     if said is not None and said.verdict == ANOMALOUS:
         return
-    log10_p = window.log10_p
     if said is not None and said.verdict == NORMAL:
-        log10_p = max(min(log10_p, math.log10(threshold.in_force)), math.log10(threshold.rate) - _CLOSE)
-    threshold.update(log10_p, window.kind)
+        # Without its kind: that a person contests it says as much as that it came before.
+        least = math.log10(threshold.rate) - _CLOSE
+        threshold.update(max(min(window.log10_p, math.log10(threshold.in_force)), least))
+    else:
+        threshold.update(window.log10_p, window.kind)
 
 
 def _before(lake: Lake, days: Sequence[date], version: str) -> list[_Window]:

@@ -166,7 +166,8 @@ STAMPS = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(STAMPS, min_size=1, max_size=25))
+# 29 February is left out: in a file of several years it may be read as another year's, see the README.
+@given(st.lists(STAMPS.filter(lambda line: not line.startswith("Feb 29")), min_size=1, max_size=25))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_day_is_parsed_as_the_whole_file_was(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
     folder = tmp_path_factory.mktemp("whole")

@@ -92,7 +92,8 @@ def test_the_report_shows_the_worst_of_the_windows_of_the_same_texts(cut: Lake) 
         labels={"app.log": {ODD}}, settings={},
     )  # fmt: skip
     assert data.top[0].score == max(row["score"] for row in found)
-    assert sum(window.repeats for window in data.top) == len(found)
+    different = {tuple(row["text_ids"]) for row in found}
+    assert sum(1 + len(window.members) for window in data.top) == len(different)
     [shown] = [window for window in data.top if any("mallory" in line.text for line in window.lines)]
     assert shown.label is True
     assert shown.detectors.keys() == set(record_model().names)

@@ -200,13 +200,14 @@ def gathered(lake: Lake, days: list[date], labels: dict[str, set[int]]) -> objec
     )
 
 
-def test_the_report_ranks_each_different_window_once(cut: Lake) -> None:
+def test_the_report_shows_each_different_window_once_at_its_reasons_rank(cut: Lake) -> None:
     verdicts = scored(cut, DAY, NEXT)
     data = gathered(cut, [DAY, NEXT], {"app.log": {ODD}})
     assert data.windows == len(verdicts)
     assert [w.score for w in data.top] == sorted((w.score for w in data.top), reverse=True)
     assert [w.rank for w in data.top] == list(range(1, len(data.top) + 1))
-    assert sum(w.repeats for w in data.top) == len(verdicts)
+    different = {tuple(row["text_ids"]) for row in verdicts}
+    assert sum(1 + len(w.members) for w in data.top) == len(different)
     worst = data.top[0]
     assert ODD in [line.line_no for line in worst.lines]
     assert any(FOREIGN in line.text and line.surprise is not None for line in worst.lines)
