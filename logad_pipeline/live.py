@@ -157,8 +157,7 @@ class LiveScorer:
     def _told(self, windows: list[LineWindow], growing: bool = False) -> Iterator[LiveVerdict]:
         for verdict in self._scorer.judge(windows, foreseen=growing):
             if verdict.is_anomaly or not growing:
-                worst = max(range(len(verdict.line_surprise)), key=verdict.line_surprise.__getitem__)
-                number = verdict.window.spans[worst][0]
+                number = verdict.least_expected
                 line = self._lines.recall(number) if verdict.is_anomaly else ""
                 yield LiveVerdict(verdict, growing, self._lines.waited >= _IDLE, number, line)
 

@@ -21,7 +21,7 @@ import numpy as np
 from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.calibration import THRESHOLD
-from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
+from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged, ModelNotFound
 from logad_pipeline.detectors.fitting import FitProgress, FitSpec, fit_detector
 from logad_pipeline.detectors.normal_stream import NormalStream, TooFewWindows
 from logad_pipeline.detectors.registry import RECORD_DETECTORS
@@ -37,6 +37,7 @@ from logad_pipeline.windows import Window, Windower, WindowIndex, WindowSet, Win
 SCORED_AT_ONCE: Final = 2048
 """Unique windows that are scored together: bounds memory, and how long a reader waits for the first."""
 _FORGET_FROM: Final = 4096
+_PROBE: Final = ("session opened for user root by (uid=0)", "Failed password for root from 10.0.0.1 port 22 ssh2")
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,12 @@ class WindowVerdict:
         """Its last physical line."""
         return self.window.lines[-1]
 
+    @property
+    def least_expected(self) -> int:
+        """First physical line of the record that was expected least."""
+        worst = max(range(len(self.line_surprise)), key=self.line_surprise.__getitem__)
+        return self.window.spans[worst][0]
+
     def to_dict(self, model_version: str) -> dict[str, Any]:
         """The verdict as JSON-ready values: what ``logad detect --json`` writes."""
         lines = self.window.lines
@@ -419,3 +426,18 @@ def lines_stream(lines: Sequence[str]) -> BytesIO:
     # JSON can hold half a character; one that stands for no byte is handed on as the reader would show it.
     text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
     return BytesIO(text.encode("utf-8", "surrogateescape"))
+
+
+def probe(model: AnomalyDetector) -> float:
+    """Try a model on a few lines before anybody depends on it; the score that it gives them.
+
+    Raises:
+        ModelNotFound: if it does not judge, or what it gives is no score.
+    """
+    try:
+        score = float(score_sequence(model, _PROBE)["score"])
+    except Exception as error:  # whatever it is: this model cannot judge
+        raise ModelNotFound(f"it loads, but does not judge: {error}") from error
+    if not 0 <= score <= 1:
+        raise ModelNotFound(f"it gives the score {score}, which is none")
+    return score

@@ -163,5 +163,5 @@ def _key(window: Sequence[str]) -> bytes:
 def _window_set(windows: list[tuple[str, ...]]) -> WindowSet:
     index = WindowIndex()
     for window in windows:
-        index.add([index.text_id(text) for text in window])
+        index.add_lines(window)
     return index.build()

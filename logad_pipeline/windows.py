@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -253,6 +253,15 @@ class WindowSet:
         """One window as the specification writes it: ``log0 [SEP] log1 [SEP] …``."""
         return SEPARATOR.join(self.texts[i] for i in self.lines(index))
 
+    @classmethod
+    def of_lines(cls, windows: Sequence[Sequence[str]]) -> Self:
+        """A row for each of ``windows``, given by their normalised lines, equal ones included; each counts once."""
+        index = WindowIndex()
+        ids = [np.array([index.text_id(text) for text in lines], dtype=np.int32) for lines in windows]
+        offsets = np.concatenate(([0], np.cumsum([len(each) for each in ids]))).astype(np.int64)
+        line_ids = np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32)
+        return cls(index.texts, offsets, line_ids, np.ones(len(ids), dtype=np.int64))
+
     def kinds(self) -> list[bytes]:
         """What windows of the same set of lines have in common, one value a window."""
         return [np.unique(self.lines(index)).tobytes() for index in range(len(self))]
@@ -309,6 +318,10 @@ class WindowIndex:
             self._counts.append(0)
         self._counts[known] += count
         return known
+
+    def add_lines(self, lines: Iterable[str], count: int = 1) -> int:
+        """The same, of normalised lines."""
+        return self.add([self.text_id(text) for text in lines], count)
 
     def build(self, start: int = 0) -> WindowSet:
         """The unique windows from number ``start`` on, as arrays."""

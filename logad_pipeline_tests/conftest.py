@@ -1,4 +1,4 @@
-"""What tests of several rooms share: finding the real logs that lie outside the repository.
+"""What tests of several rooms share: the real logs that lie outside the repository, and a judged lake.
 
 Belongs here: shared paths and fixtures. Does not: sample lines, which stand in the tests that use them.
 """
@@ -6,9 +6,14 @@ Belongs here: shared paths and fixtures. Does not: sample lines, which stand in 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from logad_pipeline_tests.orchestration.conftest import Deployed
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -23,3 +28,34 @@ def shared_data(relative: str) -> Path:
     if not path.exists():
         pytest.skip(f"no {relative} in {folder}; set LOGAD_SHARED_DATA to the folder of the shared logs")
     return path
+
+
+@pytest.fixture
+def shipped_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings as shipped, in an empty folder."""
+    for name in [name for name in os.environ if name.startswith("LOGAD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Iterator[None]:
+    """The settings of a small deployment alone, in an empty folder."""
+    from logad_pipeline_tests.orchestration.conftest import clean_environment
+
+    with clean_environment(tmp_path):
+        yield
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """A lake that went through the whole pipeline; it is only read."""
+    from logad_pipeline_tests.orchestration.conftest import judged_lake
+
+    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
+
+
+@pytest.fixture
+def spare(judged: Deployed, tmp_path: Path) -> Deployed:
+    """A copy of that lake, which a test may spoil."""
+    return judged.copy(tmp_path / "spare")

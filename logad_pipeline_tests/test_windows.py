@@ -189,7 +189,7 @@ WINDOWS = st.lists(st.lists(st.sampled_from(["in", "out", "start", "stop", "fail
 
 def index_of(windows: list[list[str]]) -> tuple[WindowIndex, list[int]]:
     index = WindowIndex()
-    return index, [index.add([index.text_id(text) for text in window]) for window in windows]
+    return index, [index.add_lines(window) for window in windows]
 
 
 def lines_of(windows: WindowSet) -> list[list[str]]:

@@ -91,7 +91,7 @@ def windows_of(windows: Sequence[Sequence[str]], counts: Sequence[int] | None = 
     """These windows as a set, one row each; they must differ from one another."""
     index = WindowIndex()
     for number, window in enumerate(windows):
-        index.add([index.text_id(text) for text in window], counts[number] if counts else 1)
+        index.add_lines(window, counts[number] if counts else 1)
     built = index.build()
     assert len(built) == len(windows)
     return built

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logad_pipeline.cli.console import progress_bar, say
+from logad_pipeline.cli.console import harmless, progress_bar, say
 from logad_pipeline.cli.lake import FirstDay, Json, LakeOption, LastDay, lake_errors, open_lake
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ def _print_alerts(shown: list[Alert], total: int) -> None:
         table.add_column(column, overflow="fold" if column == "line" else "ellipsis")
     for alert in shown:
         seen = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in (alert.first_seen, alert.last_time))
-        line = "".join(c if c.isprintable() else " " for c in alert.text)[:90]
+        where, line = harmless(alert.group_key or alert.source), harmless(alert.text)[:90]
         table.add_row(alert.alert_id, f"{alert.score:.3f}", f"{alert.open}/{alert.windows}", *seen,
-                      Text(alert.group_key or alert.source), Text(line), alert.window_ids[0])  # fmt: skip
+                      Text(where), Text(line), alert.window_ids[0])  # fmt: skip
     table_console().print(table)
 
 

@@ -240,6 +240,16 @@ class ScoreScale:
         high = HIGH_RISK + (1 - HIGH_RISK) * (beyond / (beyond + 3))
         return np.asarray(np.where(rarity < promised, np.maximum(low, 0.0), np.where(beyond > 0, high, middle)))
 
+    def rarity(self, score: float) -> float:
+        """``-log10`` of the p-value behind a score in [0, 1): :meth:`score` read backwards."""
+        promised = -math.log10(self.false_alarm_rate)
+        if score < THRESHOLD:
+            return promised * score / THRESHOLD
+        if score <= HIGH_RISK:
+            return promised + (score - THRESHOLD) / (HIGH_RISK - THRESHOLD)
+        share = min((score - HIGH_RISK) / (1 - HIGH_RISK), 1 - 1e-9)
+        return promised + 1 + 3 * share / (1 - share)
+
     def risk(self, score: float) -> str:
         """The word of the band that ``score`` falls into."""
         return [word for word, bound in self.bands if score >= bound][-1]

@@ -24,7 +24,7 @@ from logad_pipeline.detectors.pseudo import corrupt
 from logad_pipeline.detectors.reference import Reference
 from logad_pipeline.detectors.unit_reference import split_units
 from logad_pipeline.detectors.units import UnitKind, UnitTable
-from logad_pipeline.windows import IntArray, WindowIndex, WindowSet
+from logad_pipeline.windows import IntArray, WindowSet
 
 UNIT_PREFIX: Final = "unit_"
 _WHOLE: Final[tuple[type[Detector], ...]] = (UnitCounts, Events, Length)
@@ -250,7 +250,7 @@ def _break(
     rng = np.random.default_rng([seed, 79])
     columns = [reference.names.index(name) for name in names]
     normal, broken = reference.log10_p[:, columns], reference.broken_log10_p[:, columns]
-    index, rows = WindowIndex(), []
+    rows = []
     spoilt = corrupt(held.bags, _BROKEN // 2, seed)
     lines = [_texts(spoilt.windows, np.array([row])) for row in range(len(spoilt.windows))]
     rows += [normal[held.rows[held.offsets[unit] : held.offsets[unit + 1]]] for unit in spoilt.origins]
@@ -261,7 +261,7 @@ def _break(
         kept = np.delete(members, rng.integers(len(members)))
         rows.append(np.concatenate([normal[kept], broken[put_in]]))
         lines.append(_texts(reference.windows, reference.unique[kept]) + _texts(reference.broken, put_in))
-    bags = _bags_of(index, lines)
+    bags = WindowSet.of_lines(lines)
     offsets = np.concatenate(([0], np.cumsum([len(each) for each in rows]))).astype(np.int64)
     values = np.concatenate(rows).astype(np.float64)
     table = UnitTable(bags, np.arange(len(values)), offsets)
@@ -270,10 +270,3 @@ def _break(
 
 def _texts(windows: WindowSet, rows: IntArray) -> list[str]:
     return [windows.texts[i] for i in windows.line_ids[windows.places(rows)]]
-
-
-def _bags_of(index: WindowIndex, lines: Sequence[Sequence[str]]) -> WindowSet:
-    """One row for each of ``lines``, equal ones included."""
-    ids = [np.array([index.text_id(text) for text in each], dtype=np.int32) for each in lines]
-    offsets = np.concatenate(([0], np.cumsum([len(each) for each in ids]))).astype(np.int64)
-    return WindowSet(index.texts, offsets, np.concatenate(ids), np.ones(len(ids), dtype=np.int64))

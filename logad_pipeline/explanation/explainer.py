@@ -19,7 +19,7 @@ from logad_pipeline.explanation.evidence import Evidence, Expected, LineEvidence
 from logad_pipeline.explanation.expected import ExpectedLine, expected_lines
 from logad_pipeline.explanation.kinds import strengths, strongest
 from logad_pipeline.explanation.normal_windows import NormalWindows
-from logad_pipeline.explanation.suspicion import LENGTH, NEXT, Witnesses, rarity_of, reasons, witnesses
+from logad_pipeline.explanation.suspicion import LENGTH, NEXT, Witnesses, reasons, witnesses
 from logad_pipeline.explanation.wording import summary
 from logad_pipeline.streams import WindowVerdict
 from logad_pipeline.windows import WindowIndex, WindowSet
@@ -55,7 +55,7 @@ class Explainer:
             return []
         for number, window in enumerate(shown):
             _check(number, window)
-        windows = _as_set(shown)
+        windows = WindowSet.of_lines([window.texts for window in shown])
         surprise = self._surprise(shown, windows)
         excess, likely = self._next(windows)
         heard, found = [], []
@@ -104,7 +104,7 @@ class Explainer:
             )
             for place, text in enumerate(shown.texts)
         )  # fmt: skip
-        length = rarity_of(shown.detectors.get(LENGTH, 0.0), self.model)
+        length = self.model.scale.rarity(shown.detectors.get(LENGTH, 0.0))
         strong = strengths(shown, heard, nearest, length, self.normal.usual_length)
         kind = strongest(strong)
         by_kind = {one: round(strength.rarity, 3) for one, strength in strong.items()}
@@ -113,7 +113,7 @@ class Explainer:
 
     def _voices(self, shown: ShownWindow) -> tuple[Voice, ...]:
         return tuple(
-            Voice(name, round(score, 4), float(f"{10 ** rarity_of(score, self.model):.3g}"), score >= THRESHOLD)
+            Voice(name, round(score, 4), float(f"{10 ** self.model.scale.rarity(score):.3g}"), score >= THRESHOLD)
             for name, score in sorted(shown.detectors.items(), key=lambda item: (-item[1], item[0]))
         )
 
@@ -123,7 +123,8 @@ def shown_windows(verdicts: Sequence[WindowVerdict], index: WindowIndex) -> list
     every = index.build()
     return [
         ShownWindow(
-            tuple(every.texts[i] for i in every.lines(verdict.window.unique)), verdict.detectors, verdict.window.facts
+            tuple(every.texts[i] for i in every.lines(verdict.window.unique)), verdict.detectors, verdict.window.facts,
+            verdict.line_surprise or None,
         )
         for verdict in verdicts
     ]
@@ -136,11 +137,3 @@ def _check(number: int, shown: ShownWindow) -> None:
     for what, given in (("facts", shown.facts), ("line_surprise", shown.line_surprise)):
         if given and len(given) != lines:
             raise ValueError(f"window {number} to be explained has {lines} lines but {len(given)} {what}")
-
-
-def _as_set(shown: Sequence[ShownWindow]) -> WindowSet:
-    """One row a window, equal ones included."""
-    index = WindowIndex()
-    ids = [np.array([index.text_id(text) for text in window.texts], dtype=np.int32) for window in shown]
-    offsets = np.concatenate(([0], np.cumsum([len(each) for each in ids]))).astype(np.int64)
-    return WindowSet(index.texts, offsets, np.concatenate(ids), np.ones(len(ids), dtype=np.int64))

@@ -90,7 +90,7 @@ def witnesses(
         rarity[SURPRISE] = -model.calibrations[SURPRISE].log10_p_value(surprise)
     if len(excess):
         # The detector judges windows: what it says of this one is borne by the lines that it expected least.
-        loud = rarity_of(shown.detectors.get(NEXT, 0.0), model)
+        loud = model.scale.rarity(shown.detectors.get(NEXT, 0.0))
         rarity[NEXT] = loud * np.maximum(excess, 0.0) / max(float(excess.max()), 1e-9)
     for name, detector in model.record_detectors.items():
         if shown.facts:
@@ -98,26 +98,6 @@ def witnesses(
     clipped = {name: np.clip(values, 0.0, _MOST) + 0.0 for name, values in rarity.items()}
     new = np.array([normal.is_new(text) for text in shown.texts], dtype=np.bool_)
     return Witnesses(clipped, new, likely, normal.lack(shown.texts))
-
-
-def rarity_of(score: float, model: AnomalyDetector) -> float:
-    """``-log10 p`` behind a calibrated score in [0, 1): the scale read backwards.
-
-    >>> from types import SimpleNamespace
-    >>> from logad_pipeline.detectors.calibration import ScoreScale
-    >>> scale = ScoreScale(0.01)
-    >>> [round(rarity_of(float(scale.score(-np.array(r))), SimpleNamespace(scale=scale)), 6) for r in (1.0, 2.5, 7.0)]
-    [1.0, 2.5, 7.0]
-    """
-    from logad_pipeline.detectors.calibration import HIGH_RISK, THRESHOLD
-
-    promised = -float(np.log10(model.scale.false_alarm_rate))
-    if score < THRESHOLD:
-        return promised * score / THRESHOLD
-    if score <= HIGH_RISK:
-        return promised + (score - THRESHOLD) / (HIGH_RISK - THRESHOLD)
-    share = min((score - HIGH_RISK) / (1 - HIGH_RISK), 1 - 1e-9)
-    return promised + 1 + 3 * share / (1 - share)
 
 
 def reasons(

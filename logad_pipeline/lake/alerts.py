@@ -19,6 +19,7 @@ from .feedback import NORMAL, read_feedback
 from .schemas import ALERTS, SUPPRESSED
 from .suppressions import Suppression, read_suppressions
 from .tables import Lake
+from .windowing import texts_of
 
 __all__ = ["Alert", "fold_alerts", "read_alerts", "suppressed_hits"]
 
@@ -77,7 +78,7 @@ def fold_alerts(lake: Lake, day: date) -> list[Alert]:
     rows = sorted(
         _alarms(lake, day), key=lambda row: (row["first_time"] is not None, row["first_time"], row["window_id"])
     )
-    texts = _texts(lake, day, {row["line"] for row in rows})
+    texts = texts_of(lake, [day], {row["line"] for row in rows})
     normal = {key for key, said in read_feedback(lake, [day]).items() if said.verdict == NORMAL}
     quiet = _Quiet(lake, day)
     alerts: dict[str, Alert] = {}
@@ -207,15 +208,6 @@ class _Quiet:
 
     def batches(self) -> list[pa.RecordBatch]:
         return [pa.RecordBatch.from_pylist(self._hits, schema=SUPPRESSED)] if self._hits else []
-
-
-def _texts(lake: Lake, day: date, text_ids: Collection[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    if text_ids:
-        where = ds.field("text_id").isin(pa.array(sorted(text_ids), pa.int64()))
-        for batch in lake.scan("normalized", [day], ["text_id", "text"], where=where):
-            found.update(zip(batch.column("text_id").to_pylist(), batch.column("text").to_pylist(), strict=True))
-    return found
 
 
 def _batch(day: date, alerts: list[Alert]) -> pa.RecordBatch:

@@ -128,6 +128,6 @@ def _broken(
     chosen = np.random.default_rng([seed, 80]).permutation(len(distinct))[:BROKEN]
     index = WindowIndex()
     for row in sorted(chosen.tolist()):
-        index.add([index.text_id(texts[number]) for number in distinct[row]])
+        index.add_lines(texts[number] for number in distinct[row])
     unbroken = index.build()
     return unbroken, corrupt(unbroken, BROKEN, seed).windows if len(unbroken) else unbroken

@@ -126,7 +126,7 @@ def _score(model: AnomalyDetector, windows: list[Sequence[int]], texts: Mapping[
         raise LakeDamaged("windows hold texts that normalized does not; materialise windows of the day again")
     index = WindowIndex()
     for ids in windows:
-        index.add([index.text_id(texts[number]) for number in ids])
+        index.add_lines(texts[number] for number in ids)
     scored = model.score(index.build())
     encoded, offsets = scored.encoded, scored.encoded.windows.offsets
     if len(encoded) != len(windows):

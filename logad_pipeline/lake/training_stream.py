@@ -146,7 +146,7 @@ def window_stream(
             there = [known[at].template for at in positions if at in known] if known else held
             if len(held) < len(ids) or there != held:
                 raise other_records(day)
-            unique = index.add([index.text_id(text) for text in held])
+            unique = index.add_lines(held)
             order = (day.toordinal(), time if time is not None else 0, min(records))
             vouched = choice is not None and window_id in choice.readmitted
             rows.append(_Row(order, unique, positions, source, group, time, vouched))

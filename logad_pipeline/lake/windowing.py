@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from logad_pipeline.windows import Window, Windower, WindowSpec, settled_order
 
@@ -222,10 +223,14 @@ class _Cutter:
         return pa.RecordBatch.from_arrays([arrays[name] for name in WINDOWS.names], schema=WINDOWS)
 
 
-def texts_of(lake: Lake, days: Collection[date]) -> dict[int, str]:
-    """The normalised texts of some days, by their ``text_id``; memory grows with the different ones."""
+def texts_of(lake: Lake, days: Collection[date], wanted: Collection[int] | None = None) -> dict[int, str]:
+    """The normalised texts of some days, all or those ``wanted``, by their ``text_id``; memory grows with the
+    different ones."""
     texts: dict[int, str] = {}
-    for batch in lake.scan("normalized", days, ["text_id", "text"]):
+    if wanted is not None and not wanted:
+        return texts
+    where = None if wanted is None else ds.field("text_id").isin(pa.array(sorted(wanted), pa.int64()))
+    for batch in lake.scan("normalized", days, ["text_id", "text"], where=where):
         ids, places = np.unique(batch.column("text_id").to_numpy(), return_index=True)
         column = batch.column("text")
         for number, place in zip(ids.tolist(), places.tolist(), strict=True):

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from logad_pipeline.orchestration.errors import RunFailed
+from logad_pipeline.orchestration.requests import ASKED_BY
 
 TIMEOUT_SECONDS = 30.0
 _ENDED = ("COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
@@ -85,7 +86,7 @@ def launch(url: str, days: Sequence[date], assets: Sequence[str], title: str) ->
         "assetSelection": [{"path": [name]} for name in assets],
         "partitionNames": [str(day) for day in days],
         "title": title,
-        "tags": [{"key": "logad/asked_by", "value": "backfill"}],
+        "tags": [{"key": ASKED_BY, "value": "backfill"}],
     }
     answer = _ask(url, _LAUNCH, {"params": params})["launchPartitionBackfill"]
     if "backfillId" not in answer:

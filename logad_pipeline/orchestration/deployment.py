@@ -6,7 +6,7 @@ import dagster as dg
 
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.lake.thresholds import Promise
-from logad_pipeline.registry.registry import CHAMPION, RegisteredModel, Registry
+from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, RegisteredModel, Registry
 from logad_pipeline.settings import Settings, load_settings
 
 _LOADED: dict[tuple[str, str, str], RegisteredModel] = {}
@@ -49,6 +49,17 @@ class Deployment(dg.ConfigurableResource["Deployment"]):
                 _LOADED.pop(next(iter(_LOADED)))
             _LOADED[key] = loaded
         return _LOADED[key]
+
+    def challenger_version(self) -> str:
+        """Version of the challenger.
+
+        Raises:
+            dagster.Failure: if there is none.
+        """
+        version = self.registry().version_of(CHALLENGER)
+        if version is None:
+            raise dg.Failure("there is no challenger: materialise anomaly_model first")
+        return version
 
     def champion(self) -> RegisteredModel:
         """The champion.

@@ -12,6 +12,8 @@ from logad_pipeline.lake.tables import DayConflict
 from logad_pipeline.settings import Settings
 
 T = TypeVar("T")
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
 ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 1.0
 
@@ -26,6 +28,11 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 def days_of(context: dg.AssetExecutionContext) -> list[date]:
     """The days that this run was asked for, ascending."""
     return sorted(date.fromisoformat(key) for key in context.partition_keys)
+
+
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """Tags that make one run go over all the days from first to last."""
+    return {RANGE_START: str(first), RANGE_END: str(last)}
 
 
 def daily_asset(

@@ -9,6 +9,7 @@ from datetime import date
 import dagster as dg
 
 from logad_pipeline.lake.arrivals import stretches
+from logad_pipeline.orchestration.partitions import range_tags
 from logad_pipeline.settings import Settings
 
 ASKED_BY = "logad/asked_by"
@@ -34,11 +35,7 @@ def over_days(
             run_key=f"{asked_by} {key} {first} {last}",
             job_name=job,
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
-            tags={
-                "dagster/asset_partition_range_start": str(first),
-                "dagster/asset_partition_range_end": str(last),
-                ASKED_BY: asked_by,
-            },
+            tags=range_tags(first, last) | {ASKED_BY: asked_by},
         )
         for first, last in stretches(days)
     ]

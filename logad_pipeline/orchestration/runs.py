@@ -13,6 +13,7 @@ import yaml
 
 from logad_pipeline.orchestration.build import build_definitions
 from logad_pipeline.orchestration.errors import RunFailed
+from logad_pipeline.orchestration.partitions import range_tags
 from logad_pipeline.settings import Settings
 
 
@@ -49,9 +50,7 @@ def run_job(
         RunFailed: if a step fails or a blocking check does not hold.
     """
     prepare_instance(settings)
-    tags = {}
-    if days:
-        tags = {"dagster/asset_partition_range_start": str(days[0]), "dagster/asset_partition_range_end": str(days[1])}
+    tags = range_tags(*days) if days else {}
     run_config = {
         "ops": {name: {"config": values} for name, values in (config or {}).items()},
         "loggers": {"console": {"config": {"log_level": "INFO"}}},

@@ -137,15 +137,13 @@ class Registry:
         Raises:
             ModelNotFound: if it does not exist, cannot be loaded, or does not judge.
         """
-        from logad_pipeline.streams import score_sequence
+        from logad_pipeline.streams import probe
 
         model = self.load(f"models:/{self.name}/{version}")
         try:
-            score = float(score_sequence(model.detector, ["session opened for user root by (uid=0)"])["score"])
-        except Exception as error:  # whatever it is: this model cannot judge
-            raise ModelNotFound(f"version {version} loads, but does not judge: {error}; `logad train`") from error
-        if not 0 <= score <= 1:
-            raise ModelNotFound(f"version {version} gives the score {score}, which is none; `logad train`")
+            probe(model.detector)
+        except ModelNotFound as error:
+            raise ModelNotFound(f"version {version}: {error}; `logad train`") from error
         self.annotate(version, {_TRIED: model.detector.version})
         return model
 
@@ -209,7 +207,6 @@ class Registry:
         Raises:
             RegistryUnavailable: if MLflow cannot be asked.
         """
-
         if not self.exists():
             return []
         with self._asked():

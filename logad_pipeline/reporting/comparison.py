@@ -6,13 +6,12 @@ Belongs here: how champion and challenger are shown side by side. What was measu
 from __future__ import annotations
 
 import base64
-import hashlib
-from importlib.resources import files
 
 import numpy as np
 
 from logad_pipeline.evaluation.comparison import Comparison, Measured
 from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, new_axes, png
+from logad_pipeline.reporting.page import render_page
 from logad_pipeline.reporting.text import percent
 
 _WORDS = {
@@ -74,17 +73,9 @@ def comparison_plot(comparison: Comparison, *, theme: ThemeName = "light") -> by
 
 def render_comparison(comparison: Comparison) -> str:
     """The comparison as one HTML document, without scripts and without anything to fetch."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("logad_pipeline.reporting", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    style = (files("logad_pipeline.reporting") / "templates" / "report.css").read_text(encoding="utf-8")
     plots = {theme: comparison_plot(comparison, theme=theme) for theme in ("light", "dark")}
-    return environment.get_template("comparison.html.j2").render(
-        style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
+    return render_page(
+        "comparison.html.j2",
         comparison=comparison,
         rows=comparison_rows(comparison),
         promised=percent(comparison.rate),

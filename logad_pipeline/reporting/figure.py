@@ -7,8 +7,11 @@ made with matplotlib's objects and never with pyplot, so threads of a server do 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from logad_pipeline.reporting.text import visible
 
@@ -84,6 +87,18 @@ def new_axes(title: str, x_label: str, y_label: str, *, theme: Theme, height: fl
 def add_legend(axes: Any, theme: Theme, **options: Any) -> None:
     """A legend without a frame, in the size of the tick labels."""
     axes.legend(frameon=False, fontsize=_FONT_SIZE - 0.5, labelcolor=theme.ink, **options)
+
+
+def day_bars(axes: Any, heights: Sequence[float], above: Sequence[bool], theme: Theme, within: str) -> None:
+    """A bar a day; those ``above`` what was promised are hatched, the others are called ``within`` in the legend."""
+    place, values, marked = np.arange(len(heights)), np.asarray(heights), np.asarray(above, dtype=bool)
+    for chosen, colour, hatch, name in (
+        (~marked, theme.normal, "", f"{within}, chance allowed for"),
+        (marked, theme.alert, "///", "above it"),
+    ):
+        if chosen.any():
+            axes.bar(place[chosen], values[chosen], width=0.7, color=colour, hatch=hatch, edgecolor=theme.paper,
+                     linewidth=0.0, label=name)  # fmt: skip
 
 
 def add_note(axes: Any, x: float, y: float, text: str, colour: str, **options: Any) -> None:

@@ -17,6 +17,7 @@ from logad_pipeline.reporting.figure import (
     ThemeName,
     add_legend,
     add_note,
+    day_bars,
     drawable,
     new_axes,
     png,
@@ -275,15 +276,9 @@ def alert_rate_by_day(
     title = f"Alert rate over {count(len(by_day), 'day')}: {achieved}, promised {percent(promised_rate)}"
     figure, axes = new_axes(title, "day", "alerts among windows (%)", theme=look, height=2.7)
     rate = np.array([100 * alerts / windows if windows else 0.0 for _, windows, alerts in by_day])
-    above = np.array([_above_chance(windows, alerts, promised_rate) for _, windows, alerts in by_day])
+    above = [_above_chance(windows, alerts, promised_rate) for _, windows, alerts in by_day]
     place = np.arange(len(rate))
-    for chosen, colour, hatch, name in (
-        (~above, look.normal, "", "within it, chance allowed for"),
-        (above, look.alert, "///", "above it"),
-    ):
-        if chosen.any():
-            axes.bar(place[chosen], rate[chosen], width=0.7, color=colour, hatch=hatch, edgecolor=look.paper,
-                     linewidth=0.0, label=name)  # fmt: skip
+    day_bars(axes, rate.tolist(), above, look, "within it")
     axes.axhline(100 * promised_rate, color=look.ink, linewidth=1.4, label="promised")
     axes.set_ylim(0.0, 1.35 * max(100 * promised_rate, float(rate.max()), 0.01))
     axes.set_xlim(-0.6, len(rate) - 0.4)

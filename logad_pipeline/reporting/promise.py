@@ -11,7 +11,7 @@ from datetime import date
 
 import numpy as np
 
-from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, drawable, new_axes, png
+from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, day_bars, drawable, new_axes, png
 from logad_pipeline.reporting.text import count
 
 
@@ -82,15 +82,8 @@ def kept_by_day(days: Sequence[PromiseDay], *, theme: ThemeName = "light") -> by
     alarms = np.array([day.alarms - day.confirmed for day in days]) * scale
     confirmed = np.array([day.confirmed for day in days]) * scale
     allowed = np.array([day.allowed for day in days]) * scale
-    above = np.array([not promise_kept([day]) for day in days])
     place = np.arange(len(days))
-    for chosen, colour, hatch, name in (
-        (~above, look.normal, "", "within the promise, chance allowed for"),
-        (above, look.alert, "///", "above it"),
-    ):
-        if chosen.any():
-            axes.bar(place[chosen], alarms[chosen], width=0.7, color=colour, hatch=hatch, edgecolor=look.paper,
-                     linewidth=0.0, label=name)  # fmt: skip
+    day_bars(axes, alarms.tolist(), [not promise_kept([day]) for day in days], look, "within the promise")
     if confirmed.any():
         axes.bar(place, confirmed, bottom=alarms, width=0.7, color=look.labelled, alpha=0.6, label="confirmed")
     edges = np.concatenate((place - 0.5, [len(days) - 0.5]))

@@ -5,14 +5,12 @@ Belongs here: the sentences and figures of the page. Not here: markup (``templat
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 
 from logad_pipeline.evaluation.metrics import Evaluation, Interval
 from logad_pipeline.reporting import charts
 from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
+from logad_pipeline.reporting.page import render_page
 from logad_pipeline.reporting.ranking import window_views
 from logad_pipeline.reporting.text import count, label, percent, score_text, span_text, time_text
 
@@ -37,21 +35,9 @@ def render_report(data: ReportData) -> str:
     Raises:
         ValueError: arrays that belong together differ in length, or scores lie outside [0, 1].
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("logad_pipeline.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (files("logad_pipeline.reporting") / "templates" / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     windows = window_views(data)
-    return environment.get_template("report.html.j2").render(
-        style=style,
-        style_hash=digest,
+    return render_page(
+        "report.html.j2",
         title=label(data.title) or "Log report",
         span=label(data.span),
         generated=time_text(data.generated_at),

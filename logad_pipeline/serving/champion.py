@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ from logad_pipeline.explanation.explainer import Explainer
 from logad_pipeline.registry.fetch import load_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry, RegistryUnavailable
 from logad_pipeline.settings import Settings
-from logad_pipeline.streams import score_sequence
+from logad_pipeline.streams import probe
 from logad_pipeline.window_scores import RememberedScores, Tell
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PROBE: Final = ("session opened for user root by (uid=0)", "Failed password for root from 10.0.0.1 port 22 ssh2")
 _SAME: Final = 1e-6
 
 
@@ -178,15 +176,3 @@ class Champion:
         if abs(probe(detector) - described["probe_score"]) > _SAME:
             raise ModelNotFound(f"{self._kept / described['folder']} no longer gives the scores it was kept with")
         self._exchange(detector, described["name"], described["version"])
-
-
-def probe(detector: AnomalyDetector) -> float:
-    """Try a model on a few lines before anybody depends on it; the score it gives.
-
-    Raises:
-        ModelNotFound: if what it gives is no score.
-    """
-    score = float(score_sequence(detector, _PROBE)["score"])
-    if not math.isfinite(score):
-        raise ModelNotFound("the model gives no number for a score; train it again")
-    return score

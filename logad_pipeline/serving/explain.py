@@ -13,9 +13,7 @@ from pydantic import Field
 from logad_pipeline.explanation.explainer import Explainer, shown_windows
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.champion import Served
-from logad_pipeline.serving.judging import answer, judge, window_out
-from logad_pipeline.serving.limits import check_lines
-from logad_pipeline.serving.problems import Problem
+from logad_pipeline.serving.judging import answer, judge_alone, window_out
 from logad_pipeline.serving.schemas import ScoreRequest, ScoreResponse, WindowVerdictOut
 from logad_pipeline.serving.service import service
 
@@ -53,11 +51,7 @@ def explain(json_data: ExplainRequest) -> dict[str, Any]:
     """
     own = service()
     served = own.served()
-    check_lines(json_data.log_seq, own.limits)
-    own.metrics.lines.inc(len(json_data.log_seq))
-    [found] = judge(served, [json_data])
-    if isinstance(found, Problem):
-        raise found
+    found = judge_alone(own, served, json_data)
     strangest = sorted(found.verdicts, key=lambda verdict: -verdict.score)[: json_data.top]
     shown = shown_windows(strangest, found.scorer.reader.index)
     with served.scores.undisturbed():

@@ -12,6 +12,7 @@ from typing import Any
 from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline.serving.champion import Served
+from logad_pipeline.serving.limits import check_lines
 from logad_pipeline.serving.problems import Problem
 from logad_pipeline.serving.reasons import reasons
 from logad_pipeline.serving.schemas import NamedVerdict, ScoreRequest, WindowOptions, WindowVerdictOut
@@ -81,6 +82,20 @@ def judge(served: Served, asked: Sequence[ScoreRequest]) -> list[Judged | Proble
         for place, windows, rejected in read:
             out[place] = Judged([next(verdicts) for _ in windows], rejected, scorer)
     return out
+
+
+def judge_alone(own: Service, served: Served, asked: ScoreRequest) -> Judged:
+    """Judge one sequence, which is held against the limits and counted in the measures.
+
+    Raises:
+        Problem: if it cannot be judged.
+    """
+    check_lines(asked.log_seq, own.limits)
+    own.metrics.lines.inc(len(asked.log_seq))
+    [found] = judge(served, [asked])
+    if isinstance(found, Problem):
+        raise found
+    return found
 
 
 def answer(service: Service, served: Served, judged: Judged, name: str | None = None) -> NamedVerdict:

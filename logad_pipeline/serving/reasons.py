@@ -37,12 +37,6 @@ def reasons(verdict: WindowVerdict) -> list[Reason]:
     loud = [item for item in verdict.detectors.items() if item[1] >= THRESHOLD]
     strongest = sorted(loud, key=lambda item: (-item[1], item[0]))[:_MOST]
     return [
-        Reason(detector=name, score=score, says=_SAYS[name], line=_line(verdict) if name in _POINTING else None)
+        Reason(detector=name, score=score, says=_SAYS[name], line=verdict.least_expected if name in _POINTING else None)
         for name, score in strongest
     ]
-
-
-def _line(verdict: WindowVerdict) -> int:
-    """The first line of the record that was expected least."""
-    surprise = verdict.line_surprise
-    return verdict.window.spans[max(range(len(surprise)), key=surprise.__getitem__)][0]

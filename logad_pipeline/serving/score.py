@@ -18,14 +18,13 @@ from pydantic import ValidationError
 
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.champion import Served
-from logad_pipeline.serving.judging import Judged, answer, judge
+from logad_pipeline.serving.judging import Judged, answer, judge, judge_alone
 from logad_pipeline.serving.limits import check_lines, parse_json, too_large
 from logad_pipeline.serving.problems import FieldError, Problem, details
 from logad_pipeline.serving.schemas import (
     BatchRequest,
     BatchResponse,
     NamedSequence,
-    NamedVerdict,
     ScoreRequest,
     ScoreResponse,
 )
@@ -46,23 +45,9 @@ def score_log(json_data: ScoreRequest) -> dict[str, Any]:
 
     Its score is that of its worst window; 0.5 and above is an anomaly.
     """
-    return judged_alone(json_data).model_dump(exclude={"id"})
-
-
-def judged_alone(asked: ScoreRequest) -> NamedVerdict:
-    """The verdict on one sequence.
-
-    Raises:
-        Problem: if it cannot be judged.
-    """
     own = service()
     served = own.served()
-    check_lines(asked.log_seq, own.limits)
-    own.metrics.lines.inc(len(asked.log_seq))
-    [found] = judge(served, [asked])
-    if isinstance(found, Problem):
-        raise found
-    return answer(own, served, found)
+    return answer(own, served, judge_alone(own, served, json_data)).model_dump(exclude={"id"})
 
 
 def _or_stream(view: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,9 @@ import pyarrow as pa
 import pytest
 
 from logad_pipeline.lake.feedback import record_feedback
-from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, clean_environment, judged_lake, logad
+from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 
-
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path) -> Iterator[None]:
-    with clean_environment(tmp_path):
-        yield
-
-
-@pytest.fixture
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
-
-
-@pytest.fixture
-def spare(judged: Deployed, tmp_path: Path) -> Deployed:
-    return judged.copy(tmp_path / "spare")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -17,12 +16,7 @@ from logad_pipeline_tests.explanation.stub_endpoint import completion, stub_endp
 from logad_pipeline_tests.payloads import OBEYED, PAYLOADS
 from logad_pipeline_tests.tiny_model import FOREIGN, checkpoint, cycle_lines, tiny_model
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LOGAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("shipped_settings")
 
 
 @pytest.fixture(scope="module")

@@ -31,11 +31,7 @@ KEYS = {
 UNIT_KEYS = (KEYS - {"lines"}) | {"unit", "windows", "worst"}
 
 
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LOGAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("shipped_settings")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from click.testing import Result
 
 import ai_detect_cli
 from logad_pipeline.lake.tables import Lake
-from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, clean_environment, judged_lake, logad
+from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 
 LINES = [
     "sshd[12]: Accepted publickey for root from 10.0.0.1 port 22 ssh2",
@@ -19,15 +18,7 @@ LINES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path) -> Iterator[None]:
-    with clean_environment(tmp_path):
-        yield
-
-
-@pytest.fixture
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 @pytest.fixture

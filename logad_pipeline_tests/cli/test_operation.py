@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,11 @@ import yaml
 from logad_pipeline.lake.feedback import read_feedback
 from logad_pipeline.lake.suppressions import suppressions_file
 from logad_pipeline.lake.tables import Lake
-from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, clean_environment, judged_lake, logad
+from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 
 from .test_lake import assert_refused
 
-
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path) -> Iterator[None]:
-    with clean_environment(tmp_path):
-        yield
-
-
-@pytest.fixture
-def spare(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Deployed:
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged").copy(tmp_path / "spare")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def all_alerts(deployed: Deployed) -> list[dict[str, object]]:

@@ -146,6 +146,13 @@ def test_scores_stay_below_one_and_keep_the_order(rate: float, log_p: list[float
     assert scores.max() < 1.0
 
 
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.2])
+def test_the_rarity_behind_a_score_is_found_again(rate: float) -> None:
+    scale = ScoreScale(rate)
+    for rarity in (0.0, 0.3, 1.0, 2.5, 7.0):
+        assert scale.rarity(float(scale.score(-np.array(rarity)))) == pytest.approx(rarity)
+
+
 def test_the_risk_bands_are_the_specifications() -> None:
     scale = ScoreScale()
     scores = [0.0, 0.4999, 0.5, 0.8499, 0.85, 0.9999]

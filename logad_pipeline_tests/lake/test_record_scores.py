@@ -124,7 +124,7 @@ def test_a_day_without_facts_is_judged_by_its_texts(cut: Lake) -> None:
     texts = {row["text_id"]: row["text"] for row in rows(cut, "normalized", "record_id")}
     reader = WindowReader(WINDOW)
     for row in found:
-        reader.index.add([reader.index.text_id(texts[number]) for number in row["text_ids"]])
+        reader.index.add_lines(texts[number] for number in row["text_ids"])
     unique = reader.index.build()
     alone = dict(zip((unique.text(i) for i in range(len(unique))), model.score(unique).score, strict=True))
     for row in found:

@@ -138,19 +138,7 @@ def _succeed(result: Result) -> None:
     assert result.exit_code == 0, (result.output, result.exception)
 
 
-@pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """The lake that is only read."""
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
-
-
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path) -> Iterator[None]:
     with clean_environment(tmp_path):
         yield
-
-
-@pytest.fixture
-def spare(judged: Deployed, tmp_path: Path) -> Deployed:
-    """A copy that a test may change."""
-    return judged.copy(tmp_path / "spare")

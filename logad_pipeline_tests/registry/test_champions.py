@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,11 @@ from logad_pipeline.detectors.ensemble import ModelNotFound
 from logad_pipeline.registry.champions import NoEarlierChampion, former_champions, promote, remember, rollback
 from logad_pipeline.registry.registry import CHAMPION, Registry, RegistryUnavailable
 from logad_pipeline.settings import load_settings
-from logad_pipeline_tests.orchestration.conftest import Deployed, clean_environment, judged_lake, logad
+from logad_pipeline_tests.orchestration.conftest import Deployed, logad
 
 from .test_registry import add_version, model_folder
 
-
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path) -> Iterator[None]:
-    with clean_environment(tmp_path):
-        yield
-
-
-@pytest.fixture
-def spare(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Deployed:
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged").copy(tmp_path / "spare")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def broken_version(deployed: Deployed, folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,23 +13,9 @@ from logad_pipeline.detectors.ensemble import ModelNotFound
 from logad_pipeline.registry.fetch import load_model, newest_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 from logad_pipeline.settings import load_settings
-from logad_pipeline_tests.orchestration.conftest import Deployed, clean_environment, judged_lake
+from logad_pipeline_tests.orchestration.conftest import Deployed
 
-
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path) -> Iterator[None]:
-    with clean_environment(tmp_path):
-        yield
-
-
-@pytest.fixture
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
-
-
-@pytest.fixture
-def spare(judged: Deployed, tmp_path: Path) -> Deployed:
-    return judged.copy(tmp_path / "spare")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def model_folder(deployed: Deployed) -> Path:

@@ -5,7 +5,6 @@ Belongs here: what tests of the API share. No test stands here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,10 +22,8 @@ MakeApp = Callable[..., APIFlask]
 
 
 @pytest.fixture(autouse=True)
-def _of_the_shipped_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("LOGAD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+def _of_the_shipped_settings(shipped_settings: None) -> None:
+    """Whatever the settings of whoever runs the tests."""
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,11 @@ from logad_pipeline.registry.registry import CHAMPION
 from logad_pipeline.serving.app import create_app
 from logad_pipeline.serving.champion import Champion
 from logad_pipeline_tests.lake.small_models import raw_lines
-from logad_pipeline_tests.orchestration.conftest import Deployed, clean_environment, judged_lake
+from logad_pipeline_tests.orchestration.conftest import Deployed
 from logad_pipeline_tests.registry.test_registry import add_version, half_the_weights, model_folder
 from logad_pipeline_tests.serving.conftest import own
 
-
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path) -> Iterator[None]:
-    with clean_environment(tmp_path):
-        yield
-
-
-@pytest.fixture
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
-
-
-@pytest.fixture
-def spare(judged: Deployed, tmp_path: Path) -> Deployed:
-    return judged.copy(tmp_path / "spare")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def move_alias(deployed: Deployed, version: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 import ai_detect_cli
 from logad_pipeline.serving.app import create_app
-from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, clean_environment, judged_lake, logad
+from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 from logad_pipeline_tests.serving.conftest import own
 
 SAME = 1e-6
@@ -22,15 +21,7 @@ Scores = dict[tuple[int, ...], float]
 """Score of a window by its lines."""
 
 
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path) -> Iterator[None]:
-    with clean_environment(tmp_path):
-        yield
-
-
-@pytest.fixture
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    return judged_lake(tmp_path_factory.getbasetemp() / "judged")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def of_the_pipeline(deployed: Deployed, source: str) -> Scores:

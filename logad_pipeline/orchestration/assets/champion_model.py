@@ -6,7 +6,7 @@ import dagster as dg
 
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.registry.champions import promote
-from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
+from logad_pipeline.registry.registry import CHAMPION, Registry
 
 
 @dg.asset(
@@ -17,9 +17,7 @@ from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 )
 def champion_model(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
     registry, settings = deployment.registry(), deployment.settings()
-    challenger, champion = registry.version_of(CHALLENGER), registry.version_of(CHAMPION)
-    if challenger is None:
-        raise dg.Failure("there is no challenger: materialise anomaly_model first")
+    challenger, champion = deployment.challenger_version(), registry.version_of(CHAMPION)
     passed, reason = verdict_on(registry, challenger, champion)
     promoted = passed and settings.model.automatic_promotion and challenger != champion
     if promoted:

@@ -10,7 +10,7 @@ from logad_pipeline.orchestration.assets.evaluation_report import EvaluationDays
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import picture, table
 from logad_pipeline.orchestration.report_files import write_page
-from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, RegisteredModel, log_pictures
+from logad_pipeline.registry.registry import CHAMPION, RegisteredModel, log_pictures
 
 
 @dg.asset(
@@ -25,9 +25,7 @@ def comparison_report(
     from logad_pipeline.reporting.comparison import comparison_plot, comparison_rows, render_comparison
 
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
-    version = registry.version_of(CHALLENGER)
-    if version is None:
-        raise dg.Failure("there is no challenger: materialise anomaly_model first")
+    version = deployment.challenger_version()
     challenger = deployment.model(version)
     champion = _champion(context, deployment)
     learned = [one.detector.card.get("days", []) for one in (challenger, champion) if one is not None]

@@ -12,7 +12,7 @@ from logad_pipeline.lake.scoring import scored_batches
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import picture, table
 from logad_pipeline.orchestration.report_files import settings_in_words, write_report
-from logad_pipeline.registry.registry import CHALLENGER, RegisteredModel, log_pictures
+from logad_pipeline.registry.registry import RegisteredModel, log_pictures
 from logad_pipeline.reporting.data import ReportData
 
 MAX_DAYS = 14
@@ -35,10 +35,7 @@ def evaluation_report(
     context: dg.AssetExecutionContext, config: EvaluationDays, deployment: Deployment
 ) -> dg.MaterializeResult:
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
-    version = registry.version_of(CHALLENGER)
-    if version is None:
-        raise dg.Failure("there is no challenger: materialise anomaly_model first")
-    challenger = deployment.model(version)
+    challenger = deployment.model(deployment.challenger_version())
     model = challenger.detector
     days = later_days(lake.days("windows"), [model.card["days"]], config.days)
     if not days:
