@@ -1,4 +1,4 @@
-"""The anomaly score head on [CLS]."""
+"""The anomaly score head on the window's embedding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _STEPS: Final = 400
 
 
 class ScoreHead(NetworkDetector):
-    """[CLS] -> Linear(256, 64) -> ReLU -> Linear(64, 1) -> sigmoid, after the specification.
+    """Embedding of the window -> Linear(256, 64) -> ReLU -> Linear(64, 1) -> sigmoid.
+
+    The embedding is the mean of the window's word vectors. [CLS], which classifiers read, is trained by
+    BERT's second task, whether a sentence follows another; masked language modelling alone never asks
+    anything of it, so a head on [CLS] was a matter of luck: by seed its ROC-AUC alone was 0.58 to 0.96 on
+    auth.log and 0.83 to 0.99 on HDFS, on the mean 0.99 and 0.90 to 0.99.
 
     It has no labels: it is trained to tell normal windows from pseudo-anomalies made of them (lines
     removed, repeated, swapped, taken from elsewhere, reworded; see ``pseudo``), as in outlier exposure
@@ -38,11 +43,11 @@ class ScoreHead(NetworkDetector):
         """
         if corrupted is None or not len(corrupted):
             raise ValueError("the score head learns from contrast; give it pseudo-anomalies, or leave it out")
-        embeddings = np.concatenate([encoded.cls, corrupted.cls])
+        embeddings = np.concatenate([encoded.mean, corrupted.mean])
         targets = np.concatenate([np.zeros(len(encoded)), np.ones(len(corrupted))]).astype(np.float32)[:, None]
         often = np.sqrt(encoded.windows.counts.astype(np.float64))
         chances = np.concatenate([often / often.sum(), np.full(len(corrupted), 1 / len(corrupted))]) / 2
-        self._network = EmbeddingNetwork.over((embeddings.shape[1], 64, 1), encoded.cls, self._seed)
+        self._network = EmbeddingNetwork.over((embeddings.shape[1], 64, 1), encoded.mean, self._seed)
         self._network.train(embeddings, targets, chances, _loss, _STEPS, self._seed)
 
     def probability(self, encoded: EncodedWindows) -> FloatArray:
@@ -56,7 +61,7 @@ class ScoreHead(NetworkDetector):
     def _logit(self, encoded: EncodedWindows) -> FloatArray:
         if self._network is None:
             raise RuntimeError("ScoreHead.score was called before fit")
-        return self._network(encoded.cls)[:, 0].astype(np.float64)
+        return self._network(encoded.mean)[:, 0].astype(np.float64)
 
 
 def _loss(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

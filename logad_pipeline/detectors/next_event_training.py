@@ -41,7 +41,7 @@ class NextEventSpec:
         max_vocabulary: different lines known at most; the rarer ones are unseen to it.
         max_steps: optimiser steps at most, a third of it where there are too few windows to hold any out.
         max_work: multiplications of all forward passes at most, so that large vocabularies and long
-            windows take fewer steps; 1e11 are about half a minute on one core.
+            windows take fewer steps; 5e10 are a quarter to half a minute on one core.
         batch_windows, batch_events: windows a step, and events in them at most.
         learning_rate: AdamW's at the start; it falls to a tenth of it along a cosine.
         held_out_share: share of the unique windows that tells when to stop, drawn by the seed from the
@@ -55,7 +55,7 @@ class NextEventSpec:
     hidden: int = 96
     max_vocabulary: int = 4000
     max_steps: int = 750
-    max_work: float = 1e11
+    max_work: float = 5e10
     batch_windows: int = 64
     batch_events: int = 1536
     learning_rate: float = 5e-3
