@@ -132,7 +132,7 @@ def test_a_model_of_an_older_format_says_so_and_what_to_do(spare: Deployed, tmp_
     of_an_older_format(files / "artifacts" / "model")
     version = add_version(spare, files)
     with pytest.raises(
-        ModelNotFound, match=rf"models:/logad/{version} .*`logad train`.*format 1, this release reads 2"
+        ModelNotFound, match=rf"models:/logad/{version} .*`logad train`.*format 1, this release reads 3"
     ):
         spare.registry.load(f"models:/logad/{version}")
     assert not spare.registry.loads(version)
