@@ -323,6 +323,7 @@ class FileScorer:
         self.reader = WindowReader(window_spec or model.window_spec, read, facts=bool(model.record_detectors))
         self._unique: list[TextScore] = []
         self._kinds: list[bytes] = []
+        self._novel: list[bool] = []
 
     @property
     def account(self) -> LineAccount:
@@ -344,7 +345,7 @@ class FileScorer:
     def renew(self) -> None:
         """Forget the unique windows seen so far; every window read so far must have been judged."""
         self.reader.renew()
-        self._unique, self._kinds = [], []
+        self._unique, self._kinds, self._novel = [], [], []
         if self._threshold:
             # Kinds are named by the numbers that are given anew; what it has learned of the rate it keeps.
             self._threshold = AdaptiveThreshold(self._threshold.rate, in_force=self._threshold.in_force)
@@ -353,7 +354,8 @@ class FileScorer:
         self, windows: list[LineWindow], log10_p: dict[str, FloatArray], threshold: AdaptiveThreshold | None
     ) -> Iterator[WindowVerdict]:
         kinds = [self._kinds[window.unique] for window in windows] if threshold else None
-        judged = self.model.judge(log10_p, threshold, kinds)
+        novel = [self._novel[window.unique] for window in windows] if threshold else None
+        judged = self.model.judge(log10_p, threshold, kinds, novel)
         for row, window in enumerate(windows):
             yield self.verdict(window, judged, row)
 
@@ -383,6 +385,7 @@ class FileScorer:
             self._unique += self._ask(new)
             if self._threshold:
                 self._kinds += new.kinds()
+                self._novel += self.model.reference.novel(new).tolist()
         rows = np.stack([self._unique[window.unique].log10_p for window in windows])
         log10_p = {name: rows[:, column] for column, name in enumerate(self.model.detectors)}
         return log10_p | self._of_records(windows)

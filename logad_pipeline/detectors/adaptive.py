@@ -45,8 +45,12 @@ class AdaptiveThreshold:
     does, so rarer alarms and those of a kind of their own count as true and move nothing. Steps are relative
     (they act on the logarithm).
 
-    When it does not work: a flood of anomalies of one kind that are barely anomalous is taken for the new
-    normal after some dozens; and drift to windows ten times rarer than promised is not adapted to, because
+    Neither is done for units with a line that was never seen in training: that is no shift of proportions,
+    and a password that is guessed a thousand times does not become a habit.
+
+    When it does not work: a flood of anomalies of one kind that are barely anomalous and made of known lines
+    is taken for the new normal after some dozens; new lines of a new release raise alarms until the model has
+    learned them; and drift to windows ten times rarer than promised is not adapted to, because
     it cannot be told from an incident: train anew.
 
     Attributes:
@@ -66,12 +70,13 @@ class AdaptiveThreshold:
             raise ValueError(f"rate {self.rate} must lie between 0 and 1, and step {self.step} not below 0")
         self.in_force = self.in_force or self.rate
 
-    def update(self, log10_p: float, kind: Hashable = None) -> tuple[float, float]:
+    def update(self, log10_p: float, kind: Hashable = None, *, novel: bool = False) -> tuple[float, float]:
         """Take the next unit.
 
         Args:
             log10_p: its p-value.
             kind: what it has in common with others like it, such as its set of events; ``None`` for nothing.
+            novel: whether a line of it was never seen in training.
 
         Returns:
             The p-value that it is worth, and the rate that was in force for it: an alarm if at most that.
@@ -79,11 +84,12 @@ class AdaptiveThreshold:
         promised = math.log10(self.rate)
         used = self.in_force
         if self.step:
-            if kind is not None and log10_p > promised - _FREQUENT_WITHIN:
+            if kind is not None and not novel and log10_p > promised - _FREQUENT_WITHIN:
                 log10_p = max(log10_p, self._share_of(kind))
             # What never came before is no habit: drift repeats itself.
-            close = promised - _CLEAR < log10_p <= math.log10(used) and (kind is None or self._often[kind] > 0)
-            moved = math.log(used) + self.step * (_RECOVERY * self.rate - float(close))
+            close = promised - _CLEAR < log10_p <= math.log10(used)
+            habit = not novel and (kind is None or self._often[kind] > 0)
+            moved = math.log(used) + self.step * (_RECOVERY * self.rate - float(close and habit))
             self.in_force = min(max(math.exp(moved), self.rate * 10**-_CLEAR), self.rate)
             self._remember(kind)
         return log10_p, used
@@ -112,7 +118,12 @@ class AdaptiveThreshold:
         for kind in kinds:
             self._remember(kind)
 
-    def adapted(self, log10_p: npt.ArrayLike, kinds: Sequence[Hashable] | None = None) -> FloatArray:
+    def adapted(
+        self,
+        log10_p: npt.ArrayLike,
+        kinds: Sequence[Hashable] | None = None,
+        novel: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+    ) -> FloatArray:
         """p-values of units in time order, stretched so that the rate in force comes to lie at the promised one.
 
         Scores made of them keep their meaning: 0.5 is the threshold in force.
@@ -120,6 +131,10 @@ class AdaptiveThreshold:
         values = np.asarray(log10_p, dtype=np.float64)
         out = np.empty(len(values))
         for row, value in enumerate(values):
-            worth, used = self.update(float(value), kinds[row] if kinds is not None else None)
+            worth, used = self.update(
+                float(value),
+                kinds[row] if kinds is not None else None,
+                novel=bool(novel[row]) if novel is not None else False,
+            )
             out[row] = worth * math.log(self.rate) / math.log(used)
         return out

@@ -25,6 +25,10 @@ _BEYOND: Final = 2.0
 """Decades beyond the rarest that was held out, within which the tail is taken at its word."""
 
 
+_COUNTED: Final = 5
+"""Windows that must have reached a score for their share to be believed more than the tail."""
+
+
 @dataclass(frozen=True)
 class TailCalibration:
     """How rare a score is among held-out normal windows, as ``log10`` of a p-value.
@@ -33,6 +37,8 @@ class TailCalibration:
     in conformal prediction (with the new window among them, so it is never 0). To the highest 5 %
     a generalised Pareto tail (Pickands, 1975) is fitted by probability-weighted moments (Hosking and
     Wallis, 1987), with a shape in (0, 0.5]: the tail never ends, so stranger stays stranger however far out.
+    What five windows or more have reached is no rarer than that, whatever the tail says: a normal kind of
+    window that lies apart from the rest bends no smooth tail. Beyond it the tail goes on from there.
     A hundred times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
     there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others.
 
@@ -72,7 +78,11 @@ class TailCalibration:
         wanted = max(_TAIL_SHARE * total, min(_TAIL_MIN, total / 2))
         start = int(np.flatnonzero(at_least >= wanted)[-1])
         scale, shape = _fit_tail(values[start:], weight[start:])
-        chosen = np.unique(np.linspace(0, start, min(_KNOTS, start + 1)).round().astype(int))
+        # What some windows reach is no rarer than counted, whatever the tail says; it goes on from there.
+        last = max(start, int(np.flatnonzero(at_least >= min(_COUNTED, total))[-1]))
+        p[start:] = np.maximum(p[start:], p[start] * _survival(values[start:] - values[start], scale, shape))
+        chosen = np.unique(np.linspace(0, last, min(_KNOTS, last + 1)).round().astype(int))
+        scale += shape * float(values[last] - values[start])
         return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
 
     def log10_p_value(self, scores: FloatArray) -> FloatArray:
@@ -124,6 +134,12 @@ def _without_noise(scores: FloatArray) -> FloatArray:
             start = value
         merged[place] = start
     return np.asarray(merged[inverse])
+
+
+def _survival(excess: FloatArray, scale: float, shape: float) -> FloatArray:
+    """Of a generalised Pareto distribution."""
+    drop = np.log1p(shape * excess / scale) / shape if shape > 1e-6 else excess / scale
+    return np.asarray(np.exp(-drop))
 
 
 def _fit_tail(values: FloatArray, weight: FloatArray) -> tuple[float, float]:

@@ -127,6 +127,7 @@ class AnomalyDetector:
         log10_p: Mapping[str, FloatArray],
         threshold: AdaptiveThreshold | None = None,
         kinds: Sequence[Hashable] | None = None,
+        novel: Sequence[bool] | None = None,
     ) -> Judged:
         """Fuse the detectors' p-values: those of windows, with or without those of records.
 
@@ -134,12 +135,13 @@ class AnomalyDetector:
             log10_p: by detector, float64 ``[n]`` each.
             threshold: one that adapts over these windows, which are in time order; ``None`` for a fixed one.
             kinds: what windows have in common (``WindowSet.kinds``), for a threshold that adapts.
+            novel: which hold a line that was never seen in training (``Reference.novel``), for the same.
         """
         whole = all(name in log10_p for name in self.record_detectors)
         fusion = self.fusion if whole else self.fusion.without(*self.record_detectors)
         fused = self.calibrations[FUSION if whole else TEXT_FUSION].log10_p_value(fusion(log10_p))
         channels = {name: self.scale.score(log10_p[name]) for name in fusion.names}
-        return Judged(self.scale.score(threshold.adapted(fused, kinds) if threshold else fused), fused, channels)
+        return Judged(self.scale.score(threshold.adapted(fused, kinds, novel) if threshold else fused), fused, channels)
 
     def without(self, *names: str) -> AnomalyDetector:
         """The same model with some detectors left out of the fusion, calibrated anew on what was held out.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -63,6 +64,19 @@ class Reference:
     def learned(self) -> IntArray:
         """Numbers of the training windows whose p-values are known."""
         return np.flatnonzero((self.part == TRAIN) & np.isfinite(self.log10_p).all(axis=1))
+
+    @cached_property
+    def known_texts(self) -> frozenset[str]:
+        """The normalised lines of the stream."""
+        return frozenset(self.windows.texts[i] for i in np.unique(self.windows.line_ids))
+
+    def novel(self, windows: WindowSet) -> npt.NDArray[np.bool_]:
+        """Which windows hold a line that is not among :attr:`known_texts`, bool ``[n]``."""
+        used, place = np.unique(windows.line_ids, return_inverse=True)
+        unknown = np.array([windows.texts[i] not in self.known_texts for i in used], dtype=np.bool_)
+        if not len(windows):
+            return np.zeros(0, dtype=np.bool_)
+        return np.asarray(np.logical_or.reduceat(unknown[place], windows.offsets[:-1]))
 
     def column(self, name: str, rows: IntArray) -> FloatArray:
         """One detector's ``log10`` p-values of some windows, float64."""

@@ -87,12 +87,14 @@ class UnitModel:
         risen: dict[str, _Risen],
         known: _Known,
         scale: ScoreScale,
+        reference: Reference,
     ) -> None:
         self._whole = whole_unit
         self._calibrations = calibrations
         self._risen = risen
         self._known = known
         self._scale = scale
+        self._reference = reference
         names = list(known.held)
         self.fusion = Fusion.fit(names, _stacked(known.held), _stacked(known.broken))
         # What is seen of a unit as a whole counts as much as what is seen of its windows.
@@ -140,7 +142,7 @@ class UnitModel:
             held[name] = calibrations[name].log10_p_value(scores)
             learned[name] = calibrations[name].log10_p_value(before[units.which_are_read])
         broken = _log10_p(whole_unit, calibrations, risen, *_break(units.held, reference, names, seed))
-        return cls(whole_unit, calibrations, risen, _Known(held, learned, broken), scale)
+        return cls(whole_unit, calibrations, risen, _Known(held, learned, broken), scale, reference)
 
     def without(self, *names: str) -> UnitModel:
         """The same with some detectors left out, its weights learned and its fusion calibrated anew.
@@ -152,7 +154,8 @@ class UnitModel:
         risen = {name: part for name, part in self._risen.items() if name not in names}
         if not (whole_unit or risen):
             raise ValueError(f"without {', '.join(names)} no detector is left to judge units")
-        return UnitModel(whole_unit, self._calibrations, risen, self._known.without(names), self._scale)
+        known = self._known.without(names)
+        return UnitModel(whole_unit, self._calibrations, risen, known, self._scale, self._reference)
 
     def judge(
         self, table: UnitTable, log10_p: Mapping[str, FloatArray], threshold: AdaptiveThreshold | None = None
@@ -167,7 +170,9 @@ class UnitModel:
         rows = {name: values[table.rows] for name, values in log10_p.items() if name in self._risen}
         values = _log10_p(self._whole, self._calibrations, self._risen, table, rows)
         fused = self._fused.log10_p_value(self.fusion(values))
-        adapted = threshold.adapted(fused, table.bags.kinds()) if threshold else fused
+        adapted = fused
+        if threshold:
+            adapted = threshold.adapted(fused, table.bags.kinds(), self._reference.novel(table.bags))
         return Judged(self._scale.score(adapted), fused, {n: self._scale.score(v) for n, v in values.items()})
 
 

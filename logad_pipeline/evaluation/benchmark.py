@@ -44,6 +44,7 @@ class SeedRun:
         scores: by row of the table, float64 ``[units]`` in [0, 1].
         log10_p: float64 ``[units]``, the fusion's p-values, part after part, in time order within one.
         kinds: what units have in common, one value a unit.
+        novel: bool ``[units]``, which hold a line that was never seen in training.
         truth: bool ``[units]``.
         parts: number of the part of each unit, int64 ``[units]``.
         fit_seconds, score_seconds: wall time, all parts together.
@@ -55,6 +56,7 @@ class SeedRun:
     scores: dict[str, FloatArray]
     log10_p: FloatArray
     kinds: list[bytes]
+    novel: BoolArray
     truth: BoolArray
     parts: np.ndarray[Any, np.dtype[np.int64]]
     fit_seconds: float
@@ -132,6 +134,7 @@ def run_seed(benchmark: BenchmarkSet, spec: FitSpec, say: Say = lambda text: Non
         {name: np.concatenate([one.scores[name] for one in judged]) for name in rows},
         np.concatenate([one.log10_p for one in judged]),
         [kind for one in judged for kind in one.kinds],
+        np.concatenate([one.novel for one in judged]),
         np.concatenate([one.truth for one in judged]),
         np.repeat(np.arange(len(judged)), [len(one.truth) for one in judged]),
         fit_seconds, score_seconds, [dict(one.weights) for one in judged], cards,
@@ -148,7 +151,8 @@ def adaptive_scores(run: SeedRun, rate: float) -> FloatArray:
     for part in np.unique(run.parts):
         rows = np.flatnonzero(run.parts == part)
         kinds = [run.kinds[row] for row in rows]
-        scores[rows] = ScoreScale(rate).score(AdaptiveThreshold(rate).adapted(run.log10_p[rows], kinds))
+        adapted = AdaptiveThreshold(rate).adapted(run.log10_p[rows], kinds, run.novel[rows])
+        scores[rows] = ScoreScale(rate).score(adapted)
     return scores
 
 

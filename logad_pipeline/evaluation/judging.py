@@ -38,6 +38,7 @@ class JudgedUnits:
         scores: by row of the table (``fusion``, ``alone: …``, ``without …``), float64 ``[n]`` in [0, 1).
         log10_p: float64 ``[n]``, the fusion's p-values.
         kinds: what units have in common, for a threshold that adapts.
+        novel: bool ``[n]``, which hold a line that was never seen in training, for the same.
         truth: bool ``[n]``, true for anomalous.
         weights: of the fusion, by detector.
     """
@@ -45,6 +46,7 @@ class JudgedUnits:
     scores: Mapping[str, FloatArray]
     log10_p: FloatArray
     kinds: list[bytes]
+    novel: BoolArray
     truth: BoolArray
     weights: Mapping[str, float]
 
@@ -92,7 +94,8 @@ def judge_part(benchmark: BenchmarkSet, part: BenchmarkPart, model: AnomalyDetec
             fused, log10_p_fused = weights, result.log10_p[judged]
             scores |= {ALONE + name: channel[judged] for name, channel in result.detectors.items()}
     assert fused is not None and log10_p_fused is not None
-    return JudgedUnits(scores, log10_p_fused, table.bags.take(judged).kinds(), truth, fused)
+    bags = table.bags.take(judged)
+    return JudgedUnits(scores, log10_p_fused, bags.kinds(), model.reference.novel(bags), truth, fused)
 
 
 def _variants(model: AnomalyDetector, kind: UnitKind) -> Iterator[tuple[str, Judge, dict[str, float]]]:

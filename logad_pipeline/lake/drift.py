@@ -41,10 +41,17 @@ class DriftGauge:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take rows of `scores`."""
-        ids = batch.column("text_ids").flatten().to_numpy()
-        self.records += len(ids)
-        self.unseen += int((~np.isin(ids, self._normal.text_ids)).sum())
+        self.records += len(batch.column("text_ids").flatten())
+        self.unseen += int(batch.column("unseen").to_numpy().sum())
         self._rows.append(batch.column("log10_p").to_numpy())
+
+    def unseen_in(self, batch: pa.RecordBatch) -> list[int]:
+        """How many records of each window have a text that the model has not learned from."""
+        ids = batch.column("text_ids")
+        unseen = ~np.isin(ids.flatten().to_numpy(), self._normal.text_ids)
+        ends = np.cumsum(np.concatenate(([0], ids.value_lengths().to_numpy())))
+        before = np.concatenate(([0], np.cumsum(unseen)))
+        return list((before[ends[1:]] - before[ends[:-1]]).tolist())
 
     @property
     def psi(self) -> float | None:
@@ -74,5 +81,5 @@ def _normal_of(model: AnomalyDetector) -> _Normal:
     rows = reference.held_out()
     held_out = model.calibrations[FUSION].log10_p_value(model.fusion(reference.columns(rows)))
     edges = bin_edges(held_out)
-    texts = np.array(sorted(text_id(text) for text in reference.windows.texts), dtype=np.int64)
+    texts = np.array(sorted(text_id(text) for text in reference.known_texts), dtype=np.int64)
     return _Normal(texts, edges, shares(held_out, edges))

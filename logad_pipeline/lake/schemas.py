@@ -124,6 +124,7 @@ SCORES: Final = pa.schema(
         ("mask_version", pa.string()),
         ("log10_p", pa.float64()),  # calibrated p-value behind the score, before the day's threshold; null as below
         ("worst", pa.int64()),  # place in lines and text_ids of the line that surprised most; null as below
+        ("unseen", pa.int64()),  # records with a text that the model has not learned from; null as below
     ]
 )
 """A row per scored window of a day; columns that it was written without, by an earlier release, are null."""

@@ -203,6 +203,7 @@ def _under(
     times: list[int] = []
     ids: list[str] = []
     kinds: list[int] = []
+    novel: list[bool] = []
     parts: list[FloatArray] = [np.zeros(0)]
     with pa.ipc.new_stream(spool, SCORES) as writer:
         for batch in batches:
@@ -210,11 +211,14 @@ def _under(
             times += [time or 0 for time in batch.column("first_time").cast(pa.int64()).to_pylist()]
             ids += batch.column("window_id").to_pylist()
             kinds += map(kind_of, batch.column("text_ids").to_pylist())
+            novel += map(bool, batch.column("unseen").to_pylist())
             parts.append(batch.column("log10_p").to_numpy())
     log10_p = np.concatenate(parts)
     order = sorted(range(len(ids)), key=lambda row: (times[row], ids[row]))
     adapted = np.empty(len(ids))
-    adapted[order] = threshold.adapted(log10_p[order], [kinds[row] for row in order], model.scale.false_alarm_rate)
+    adapted[order] = threshold.adapted(
+        log10_p[order], [kinds[row] for row in order], [novel[row] for row in order], model.scale.false_alarm_rate
+    )
     spool.seek(0)
     start = 0
     with pa.ipc.open_stream(spool) as reader:
@@ -281,7 +285,7 @@ def scored_batches(
         LakeDamaged: if the windows were masked by other rules, or cut from other records than there are now.
     """
     texts = texts_of(lake, [day])
-    records = RecordScores.of_day(lake, day, model)
+    records, gauge = RecordScores.of_day(lake, day, model), gauge_of(model)
     for batch in lake.scan("windows", [day], [*_COPIED, "record_ids"]):
         check_masks(model, batch.column("mask_version").unique().to_pylist())
         of_records = records.log10_p(batch) if records else {}
@@ -290,12 +294,14 @@ def scored_batches(
         table = np.stack([known[window_key(window)].log10_p for window in ids])
         of_windows = {detector: table[:, column] for column, detector in enumerate(model.detectors)}
         worst = [int(np.argmax(known[window_key(window)].line_surprise)) for window in ids]
-        yield _rows(batch, model.judge(of_windows | of_records), worst, model, (name, version)), new
+        more = {"worst": pa.array(worst, pa.int64()), "unseen": pa.array(gauge.unseen_in(batch), pa.int64())}
+        yield _rows(batch, model.judge(of_windows | of_records), more, model, (name, version)), new
 
 
 def _rows(
-    batch: pa.RecordBatch, judged: Judged, worst: list[int], model: AnomalyDetector, made_by: tuple[str, str]
-) -> pa.RecordBatch:
+    batch: pa.RecordBatch, judged: Judged, more: dict[str, pa.Array], model: AnomalyDetector,
+    made_by: tuple[str, str],
+) -> pa.RecordBatch:  # fmt: skip
     rows, channels = batch.num_rows, list(judged.detectors)
     name, version = made_by
     values = np.stack(list(judged.detectors.values()), axis=1).ravel()
@@ -306,7 +312,6 @@ def _rows(
         "model_name": pa.repeat(name, rows),
         "model_version": pa.repeat(version, rows),
         "log10_p": pa.array(judged.log10_p),
-        "worst": pa.array(worst, pa.int64()),
-    }
+    } | more
     columns = [batch.column(field.name) if field.name in _COPIED else made[field.name] for field in SCORES]
     return pa.RecordBatch.from_arrays(columns, schema=SCORES)

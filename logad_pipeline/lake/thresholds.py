@@ -71,19 +71,22 @@ class DayThreshold:
     in_force: float | None = None
     recent: tuple[int, ...] = ()
 
-    def adapted(self, log10_p: FloatArray, kinds: Sequence[int], model_rate: float) -> FloatArray:
+    def adapted(
+        self, log10_p: FloatArray, kinds: Sequence[int], novel: Sequence[bool], model_rate: float
+    ) -> FloatArray:
         """p-values of the day's windows, in time order, stretched so that the model's own rate is the one in force.
 
         Args:
             log10_p: float64 ``[n]``.
             kinds: what each window has in common with others like it.
+            novel: whether it holds a text that the model has not learned from.
             model_rate: the rate that a score of 0.5 stands for.
         """
         values = log10_p
         if self.in_force is not None:
             threshold = AdaptiveThreshold(self.rate, in_force=self.in_force)
             threshold.recall(self.recent)
-            values = threshold.adapted(log10_p, kinds)
+            values = threshold.adapted(log10_p, kinds, novel)
         return np.asarray(values * (math.log(model_rate) / math.log(self.rate)))
 
 
@@ -127,6 +130,7 @@ class _Window(NamedTuple):
     window_id: str
     log10_p: float
     kind: int
+    novel: bool
 
 
 def _take(threshold: AdaptiveThreshold, window: _Window, said: Feedback | None) -> None:
@@ -137,7 +141,7 @@ def _take(threshold: AdaptiveThreshold, window: _Window, said: Feedback | None) 
         least = math.log10(threshold.rate) - _CLOSE
         threshold.update(max(min(window.log10_p, math.log10(threshold.in_force)), least))
     else:
-        threshold.update(window.log10_p, window.kind)
+        threshold.update(window.log10_p, window.kind, novel=window.novel)
 
 
 def _before(lake: Lake, days: Sequence[date], version: str) -> list[_Window]:
@@ -153,11 +157,11 @@ def _before(lake: Lake, days: Sequence[date], version: str) -> list[_Window]:
     if not chosen:
         return []
     found: list[_Window] = []
-    columns = ["day", "first_time", "window_id", "log10_p", "text_ids"]
+    columns = ["day", "first_time", "window_id", "log10_p", "text_ids", "unseen"]
     where = ds.field("log10_p").is_valid() & (ds.field("model_version") == version)
     for batch in lake.scan("scores", chosen, columns, where=where):
         times = batch.column("first_time").cast(pa.int64()).to_pylist()
-        others = (batch.column(name).to_pylist() for name in ("day", "window_id", "log10_p", "text_ids"))
-        for time, day, window_id, log10_p, ids in zip(times, *others, strict=True):
-            found.append(_Window(day, time or 0, window_id, log10_p, kind_of(ids)))
+        others = (batch.column(name).to_pylist() for name in columns[:1] + columns[2:])
+        for time, day, window_id, log10_p, ids, unseen in zip(times, *others, strict=True):
+            found.append(_Window(day, time or 0, window_id, log10_p, kind_of(ids), bool(unseen)))
     return sorted(found)[-_REPLAYED:]

@@ -54,6 +54,16 @@ def test_a_flood_of_what_is_far_from_normal_goes_on_raising_alarms() -> None:
     assert (AdaptiveThreshold(0.01).adapted(log10_p, kinds) <= -2)[log10_p < -1].all()
 
 
+def test_lines_never_seen_in_training_become_no_habit() -> None:
+    log10_p = np.where(np.arange(2000) % 3 == 0, -2.2, -0.3)
+    kinds = ["guessing" if value < -1 else "usual" for value in log10_p]
+    novel = log10_p < -1
+    threshold = AdaptiveThreshold(0.01)
+    assert (threshold.adapted(log10_p, kinds, novel) <= -2)[novel].all()
+    assert threshold.in_force == 0.01
+    assert (AdaptiveThreshold(0.01).adapted(log10_p, kinds) <= -2)[novel].mean() < 0.1, "known lines do"
+
+
 def test_clear_anomalies_move_nothing() -> None:
     threshold = AdaptiveThreshold(0.01)
     rates(threshold, np.full(100, -6.0))

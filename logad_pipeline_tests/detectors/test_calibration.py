@@ -210,3 +210,13 @@ def test_one_in_ten_thousand_is_not_claimed_lightly_on_a_hundred_windows() -> No
     few = calibrated(np.random.default_rng(0).normal(size=100))
     far, farther = few.log10_p_value(np.array([30.0, 60.0]))
     assert -6 < farther < far < -4
+
+
+def test_a_normal_kind_apart_from_the_rest_is_as_common_as_counted() -> None:
+    rng = np.random.default_rng(4)
+    apart = np.concatenate([rng.normal(0, 1, 985), np.full(15, 9.0)])
+    fitted = TailCalibration.fit(apart, np.ones(1000, dtype=np.int64))
+    at, just_above, beyond, far = 10 ** fitted.log10_p_value(np.array([9.0, 9.01, 12.0, 1e6]))
+    assert at == pytest.approx(16 / 1001)
+    assert 0.9 * at < just_above < at, "the tail goes on from there"
+    assert at > beyond > far > 0

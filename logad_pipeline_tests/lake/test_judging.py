@@ -115,7 +115,7 @@ def test_a_budget_is_a_rate_of_the_day() -> None:
 
 def test_the_score_of_the_threshold_is_half_whatever_rate_is_in_force() -> None:
     start = DayThreshold(0.05)
-    adapted = start.adapted(np.log10([0.05, 0.04, 0.06]), [1, 2, 3], 0.01)
+    adapted = start.adapted(np.log10([0.05, 0.04, 0.06]), [1, 2, 3], [False] * 3, 0.01)
     assert adapted[0] == pytest.approx(math.log10(0.01))
     assert (adapted <= math.log10(0.01) + 1e-12).tolist() == [True, True, False]
 
