@@ -35,7 +35,7 @@ RANDOM: Final = "random"
 NO_DROPOUT: Final[dict[str, Any]] = {
     "attention_probs_dropout_prob": 0.0,
     "hidden_dropout_prob": 0.0,
-    "attn_implementation": "eager",
+    "attn_implementation": "sdpa",
 }
 """A training of minutes underfits, so dropout only costs; in attention it keeps a CPU from its fast path."""
 Progress = Callable[[int, int], None]
