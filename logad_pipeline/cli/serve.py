@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from logad_pipeline.cli.console import harmless, plain_errors, say
+from logad_pipeline.cli.console import plain_errors, say
 from logad_pipeline.cli.lake import Json, LakeOption
+from logad_pipeline.reporting.text import visible
 
 keys = typer.Typer(help="Make, list and revoke the keys of the API.", no_args_is_help=True)
 
@@ -73,7 +74,7 @@ def list_keys(as_json: Json = False, lake: LakeOption = None) -> None:
                 continue
             rate = f"{key.requests_per_minute}/min" if key.requests_per_minute else ""
             until = f"until {key.expires}" if key.expires else ""
-            shown = f"{key.id}  {harmless(key.name):<20} {','.join(key.scopes):<20} {key.created} {until} {rate}"
+            shown = f"{key.id}  {visible(key.name):<20} {','.join(key.scopes):<20} {key.created} {until} {rate}"
             print(shown.rstrip())
 
 
@@ -85,4 +86,4 @@ def revoke(name: Annotated[str, typer.Argument(help="Name or id.")], lake: LakeO
         from logad_pipeline.settings import load_settings
 
         gone = key_file(load_settings(lake).lake).revoke(name)
-        say(f"revoked {gone.id} {harmless(gone.name)}")
+        say(f"revoked {gone.id} {visible(gone.name)}")
