@@ -123,12 +123,12 @@ def where(source: str, group: str) -> str:
     return f"{label(group, 80)}, {label(source, 80)}" if group and group != source else label(source, 80)
 
 
-def window_row(window: JudgedWindow, asked: Asked, alert_id: str = "") -> WindowRow:
+def window_row(window: JudgedWindow, asked: Asked) -> WindowRow:
     """A window as a row of the list."""
     says = {"contested": "called normal", "confirmed": "confirmed", "suppressed": "kept quiet"}
     when = span_text(window.first_time, window.last_time) if window.first_time else str(window.day)
     return WindowRow(
-        asked.link(f"/triage/window/{window.day}/{window.window_id}", alert=alert_id),
+        asked.link(f"/triage/window/{window.day}/{window.window_id}"),
         label(window.text, _LONGEST) or "(an empty line)", where(window.source, window.group), when,
         gauge(window.score, window.risk, window.is_anomaly), says.get(window.state, ""),
     )  # fmt: skip

@@ -68,7 +68,7 @@ def windows() -> Response:
     link = {"alert": alert_id, "at": word("at", 40), "hours": hours if at else None}
     return page(
         "windows.html.j2", asked=want, alert=alert_view(alert, want) if alert else None, alert_id=alert_id,
-        rows=[window_row(row, want, alert_id) for row in rows], total=total, first=_A_PAGE * (shown - 1) + 1,
+        rows=[window_row(row, want) for row in rows], total=total, first=_A_PAGE * (shown - 1) + 1,
         host=label(want.host, 80), time=span_text(at, at + timedelta(hours=hours)) if at else "",
         earlier=want.link("/triage/windows", page=shown - 1, **link) if shown > 1 else "",
         later=want.link("/triage/windows", page=shown + 1, **link) if _A_PAGE * shown < total else "",
