@@ -11,6 +11,8 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from logad_pipeline.reporting.text import visible
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -23,17 +25,22 @@ def render_page(template: str, **values: Any) -> str:
 
 
 def page_environment(*packages: str) -> Environment:
-    """Templates of ``reporting`` and of the ``templates/`` of other packages; all text is escaped."""
+    """Templates of ``reporting`` and of the ``templates/`` of other packages; all text is escaped.
+
+    Besides Jinja's own filters they have ``visible``, for what was not made so before.
+    """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     known = (*packages, "logad_pipeline.reporting")
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader(package, "templates") for package in known]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["visible"] = visible
+    return environment
 
 
 def common_style() -> str:

@@ -20,7 +20,10 @@ from logad_pipeline_tests.lake.small_models import raw_lines
 from logad_pipeline_tests.serving.conftest import MakeApp, own, settings_of
 from logad_pipeline_tests.tiny_model import FOREIGN
 
-OPEN = {"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/v2", "/v2/health/live", "/v2/health/ready"}
+OPEN = {
+    "/docs", "/openapi.json", "/health/live", "/health/ready", "/v2", "/v2/health/live", "/v2/health/ready",
+    "/sign-in", "/sign-out", "/triage/<name>.css",
+}  # fmt: skip
 """What anybody may ask for without a key."""
 
 

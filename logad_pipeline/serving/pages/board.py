@@ -46,7 +46,7 @@ def board() -> Response:
         "board.html.j2", asked=want, headline=headline(shown, swimlane, hosts),
         lanes=lanes_view(swimlane, want) if swimlane and swimlane.lanes else None,
         timeless=swimlane.timeless if swimlane else 0,
-        names=[lane.name for lane in swimlane.lanes[:200]] if swimlane else [],
+        names=[lane.name for lane in swimlane.lanes[:200] if visible(lane.name) == lane.name] if swimlane else [],
         alerts=[alert_view(alert, want) for alert in shown[:_MOST_ALERTS]], left_out=max(0, len(shown) - _MOST_ALERTS),
         quiet=[alert_view(alert, want) for alert in quiet[:_MOST_ALERTS]],
         quiet_left_out=max(0, len(quiet) - _MOST_ALERTS), ranges=_ranges(want), csv=want.link("/triage/alerts.csv"),
