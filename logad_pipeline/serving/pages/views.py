@@ -14,7 +14,7 @@ from logad_pipeline.detectors.calibration import HIGH_RISK
 from logad_pipeline.lake.alerts import Alert
 from logad_pipeline.lake.lanes import Cell, Lane, Swimlane
 from logad_pipeline.lake.triage import JudgedWindow
-from logad_pipeline.reporting.text import count, label, score_text, span_text, time_text
+from logad_pipeline.reporting.text import count, label, score_text, span_text
 from logad_pipeline.serving.pages.asked import Asked
 
 MOST_LANES: Final = 40
@@ -113,9 +113,13 @@ def alert_view(alert: Alert, asked: Asked) -> AlertView:
     return AlertView(
         asked.link("/triage/windows", alert=alert.alert_id), label(alert.text, _LONGEST) or "(an empty line)",
         where(alert.source, alert.group_key), gauge(alert.score, alert.risk),
-        f"{count(alert.open, 'open alarm')} of {alert.windows:,}", "; ".join(parts), time_text(alert.first_seen),
-        time_text(alert.last_time) if alert.last_time else str(alert.days[-1]),
+        f"{count(alert.open, 'open alarm')} of {alert.windows:,}", "; ".join(parts),
+        _minute(alert.first_seen) or str(alert.days[0]), _minute(alert.last_time) or str(alert.days[-1]),
     )  # fmt: skip
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else ""
 
 
 def where(source: str, group: str) -> str:
