@@ -22,7 +22,7 @@ def serve(
     server: Annotated[str, typer.Option(help="auto, gunicorn or waitress.")] = "auto",
     lake: LakeOption = None,
 ) -> None:
-    """Answer requests with the champion: POST /score_log and others, with a page to try them."""
+    """Answer requests with the champion: POST /score_log and others, and the triage pages at /."""
     with plain_errors():
         from logad_pipeline.serving.keys import key_file
         from logad_pipeline.serving.server import choose_server, run
@@ -39,7 +39,8 @@ def serve(
             model = str(Path(model).expanduser().absolute())
             read_model_json(Path(model))
         if serving.needs_keys() and not key_file(settings.lake).all():
-            say("keys are needed here and there is none yet: `logad key create NAME --scope score` makes one")
+            say("keys are needed here and there is none yet: `logad key create NAME --scope score` makes one for the "
+                "API, `--scope read --scope feedback` one for the pages")  # fmt: skip
         guarded = "keys needed" if serving.needs_keys() else "no keys needed"
         say(f"http://{serving.host}:{serving.port} ({chosen}, {guarded}); stop with Ctrl-C")
         run(settings, model, chosen)

@@ -30,6 +30,8 @@ _COLUMNS: Final = (
     "day", "window_id", "source", "group_key", "first_time", "last_time", "first_line", "last_line", "text_ids",
     "worst", "score", "risk", "is_anomaly", "model_version",
 )  # fmt: skip
+_KEYS: Final = pa.schema([("day", pa.date32()), ("window_id", pa.string()), ("score", pa.float64())])
+_HELD: Final = 200_000
 CONTESTED: Final = "contested"
 CONFIRMED: Final = "confirmed"
 SUPPRESSED: Final = "suppressed"
@@ -132,12 +134,11 @@ def ranked_windows(
     Raises:
         LakeError: there is no lake, or it lacks a table.
     """
-    keys = _keys(lake, days, wanted)
-    order = pc.sort_indices(keys, sort_keys=[("score", "descending"), ("window_id", "ascending")])
-    chosen = keys.take(order.slice(skip, top))
+    keys, total = _best(lake, days, wanted, skip + top)
+    chosen = keys.slice(skip)
     places = {key: place for place, key in enumerate(chosen.column("window_id").to_pylist())}
     if not places:
-        return [], keys.num_rows
+        return [], total
     some = set(chosen.column("day").to_pylist())
     rows = [
         row
@@ -154,21 +155,31 @@ def ranked_windows(
             texts.get(line, ""), states.get(row["window_id"], ""),
         )
         for row, line in zip(rows, lines, strict=True)
-    ], keys.num_rows  # fmt: skip
+    ], total  # fmt: skip
 
 
-def _keys(lake: Lake, days: Collection[date], wanted: Wanted) -> pa.Table:
-    """Day, id and score of every window that is wanted."""
+def _best(lake: Lake, days: Collection[date], wanted: Wanted, most: int) -> tuple[pa.Table, int]:
+    """Day, id and score of the windows of the highest scores, in order, and how many are wanted in all.
+
+    Memory does not grow with the days.
+    """
     names, one = ["day", "window_id", "score"], wanted.alert
     columns = names if one is None else [*names, "text_ids", "worst"]
-    batches = []
+    best, total = _KEYS.empty_table(), 0
     for batch in lake.scan("scores", days, columns, where=wanted.condition()):
         if one is not None:
             pairs = zip(batch.column("text_ids").to_pylist(), batch.column("worst").to_pylist(), strict=True)
             batch = batch.filter(pa.array([_loudest(ids, worst) == one.text_id for ids, worst in pairs], pa.bool_()))
-        batches.append(batch.select(names))
-    schema = pa.schema([("day", pa.date32()), ("window_id", pa.string()), ("score", pa.float64())])
-    return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
+        total += batch.num_rows
+        best = pa.concat_tables([best, pa.Table.from_batches([batch.select(names).cast(_KEYS)])])
+        if best.num_rows > most + _HELD:
+            best = _first(best, most)
+    return _first(best, most), total
+
+
+def _first(keys: pa.Table, most: int) -> pa.Table:
+    order = pc.sort_indices(keys, sort_keys=[("score", "descending"), ("window_id", "ascending")])
+    return keys.take(order.slice(0, most))
 
 
 def _loudest(text_ids: Sequence[int], worst: int | None) -> int:

@@ -12,6 +12,7 @@ from apiflask import APIFlask, HTTPError
 from flask import Request, Response, current_app, g
 from werkzeug.exceptions import HTTPException
 
+from logad_pipeline.lake.tables import LakeError
 from logad_pipeline.serving import explain, feedback, open_inference, overview, score
 from logad_pipeline.serving.access import check_access
 from logad_pipeline.serving.champion import Champion, Served
@@ -97,12 +98,13 @@ def create_app(settings: Settings, model: str = "") -> APIFlask:
 
     champion.exchanged = in_service
     app.extensions.update(put(own))
-    prepare_sessions(app)
+    prepare_sessions(app, settings.serving.port)
     observe(app)
     app.before_request(check_origin)
     app.before_request(check_access)
     app.error_processor(_told)
     app.register_error_handler(HTTPException, _told_of_http)
+    app.register_error_handler(LakeError, _told_of_lake)
     app.register_error_handler(Exception, _told_of_failure)
     app.spec_processor(complete)
     for part in (score, explain, feedback, overview, open_inference, *PAGES):
@@ -117,6 +119,11 @@ def _told(error: HTTPError) -> Response:
 def _told_of_http(error: HTTPException) -> Response:
     headers = dict(error.get_headers())
     return respond(problem_of(HTTPError(error.code or 500, headers=headers)))
+
+
+def _told_of_lake(error: LakeError) -> Response:
+    current_app.logger.warning("request %s: %s", g.get("request_id", "-"), error)
+    return respond(Problem(503, "no-lake", str(error)))
 
 
 def _told_of_failure(error: Exception) -> Response:

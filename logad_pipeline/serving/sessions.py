@@ -23,12 +23,12 @@ _SECONDS: Final = 12 * 3600
 _KEY, _HASH, _SINCE, _TOKEN = "key", "hash", "since", "token"
 
 
-def prepare_sessions(app: Flask) -> None:
-    """Give the application its secret, and the cookie its bounds."""
+def prepare_sessions(app: Flask, port: int) -> None:
+    """Give the application its secret, and the cookie its bounds; browsers do not tell cookies of two ports apart."""
     app.secret_key = secrets.token_bytes(32)
     app.permanent_session_lifetime = timedelta(seconds=_SECONDS)
     app.config.update(
-        SESSION_COOKIE_NAME="logad", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_NAME=f"logad_{port}", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict",
         SESSION_REFRESH_EACH_REQUEST=False,
     )  # fmt: skip
 

@@ -30,14 +30,17 @@ def enter() -> Response:
     """Take the key."""
     sent, own = form_values(("token", "key", "back")), service()
     check_token(sent["token"])
-    key = own.keys.find(sent["key"]) if own.limits.needs_keys() else None
-    if key is None or key.expired(datetime.now(UTC)) or "read" not in key.scopes:
-        wrong = "This key is not known or has expired." if key is None or key.expired(datetime.now(UTC)) else (
-            f"The key {key.id} has not the scope 'read', which the pages need."
-        )
-        return page("sign_in.html.j2", 403, next=local_path(sent["back"]), wrong=wrong)
-    sign_in(key)
-    return go_to(local_path(sent["back"]))
+    if not own.limits.needs_keys():
+        return go_to("/")
+    key = own.keys.find(sent["key"])
+    if key is None or key.expired(datetime.now(UTC)):
+        wrong = "This key is not known or has expired."
+    elif "read" not in key.scopes:
+        wrong = f"The key {key.id} has not the scope 'read', which the pages need."
+    else:
+        sign_in(key)
+        return go_to(local_path(sent["back"]))
+    return page("sign_in.html.j2", 403, next=local_path(sent["back"]), wrong=wrong)
 
 
 @routes.post("/sign-out")
@@ -46,4 +49,3 @@ def leave() -> Response:
     check_token(form_values(("token",))["token"])
     sign_out()
     return go_to("/sign-in")
-

@@ -106,10 +106,11 @@ def stream_of(source: str, group: str, by_group: bool) -> str:
 
 def alert_view(alert: Alert, asked: Asked) -> AlertView:
     """A group as a row of the list."""
-    parts = [f"{count(alert.contested, 'alarm')} called normal"] if alert.contested else []
-    parts += [f"{count(alert.suppressed, 'alarm')} kept quiet by {label(alert.suppression, 60)}"] if (
-        alert.suppressed
-    ) else []
+    parts = []
+    if alert.contested:
+        parts.append(f"{count(alert.contested, 'alarm')} called normal")
+    if alert.suppressed:
+        parts.append(f"{count(alert.suppressed, 'alarm')} kept quiet by {label(alert.suppression, 60)}")
     return AlertView(
         asked.link("/triage/windows", alert=alert.alert_id), label(alert.text, _LONGEST) or "(an empty line)",
         where(alert.source, alert.group_key), gauge(alert.score, alert.risk),
@@ -196,5 +197,3 @@ def headline(alerts: Sequence[Alert], swimlane: Swimlane | None, hosts: Collecti
         f"{count(len(still), 'alert')} with {count(alarms, 'open alarm')}, on {count(len(hosts), 'host')}, "
         f"among {count(swimlane.windows, 'window')}."
     )
-
-

@@ -62,13 +62,12 @@ def windows() -> Response:
         stream=want.host or None, by_group=by_group, since=at, before=at + timedelta(hours=hours) if at else None,
         alert=alert,
     )  # fmt: skip
-    rows, total = ranked_windows(own.lake, want.days, wanted, skip=_A_PAGE * (shown - 1), top=_A_PAGE) if (
-        want.days
-    ) else ([], 0)
+    skip = _A_PAGE * (shown - 1)
+    rows, total = ranked_windows(own.lake, want.days, wanted, skip=skip, top=_A_PAGE) if want.days else ([], 0)
     link = {"alert": alert_id, "at": word("at", 40), "hours": hours if at else None}
     return page(
         "windows.html.j2", asked=want, alert=alert_view(alert, want) if alert else None, alert_id=alert_id,
-        rows=[window_row(row, want) for row in rows], total=total, first=_A_PAGE * (shown - 1) + 1,
+        rows=[window_row(row, want) for row in rows], total=total, first=skip + 1,
         host=label(want.host, 80), time=span_text(at, at + timedelta(hours=hours)) if at else "",
         earlier=want.link("/triage/windows", page=shown - 1, **link) if shown > 1 else "",
         later=want.link("/triage/windows", page=shown + 1, **link) if _A_PAGE * shown < total else "",

@@ -125,6 +125,17 @@ def nothing_changed(lake: Lake) -> bool:
     return not feedback_history(lake) and not suppressions_file(lake).exists() and opened(lake) == [4]
 
 
+def test_a_damaged_file_of_suppressions_is_told_of_and_nothing_is_half_done(app: APIFlask, lake: Lake) -> None:
+    client = app.test_client()
+    _, page = window_page(client, lake)
+    suppressions_file(lake).write_text("- [", encoding="utf-8")
+    for action, values in ((SAY, {"verdict": "normal"}), (QUIET, {"reason": "r", "more": "9"})):
+        refused = send(client, page, action, **values)
+        assert refused.status_code == 503
+        assert "suppressions.yaml: is no YAML" in Looked(refused.text).text
+    assert not feedback_history(lake)
+
+
 FOREIGN_HEADERS = [
     {"Origin": "http://evil.example"},
     {"Origin": "null"},

@@ -101,6 +101,7 @@ def test_windows_of_an_alert_are_its_alarms_page_by_page(
     look: Look, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("logad_pipeline.serving.pages.windows._A_PAGE", 3)
+    monkeypatch.setattr("logad_pipeline.lake.triage._HELD", 0)
     [alert] = read_alerts(lake, DAYS)
     first = look(f"/triage/windows?alert={alert.alert_id}")
     second = look(next(link for link in first.links() if "page=2" in link))
