@@ -55,7 +55,8 @@ def go_to(path: str) -> Response:
 
 def here() -> str:
     """Path and query of the page that is shown."""
-    return request.full_path.rstrip("?")
+    query = request.query_string.decode("ascii", "replace")
+    return f"{request.path}?{query}" if query else request.path
 
 
 def local_path(path: str) -> str:

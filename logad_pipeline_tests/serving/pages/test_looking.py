@@ -173,6 +173,14 @@ def test_what_cannot_be_shown_is_a_page_for_browsers_and_a_problem_for_others(
     assert words in told.get_json(force=True)["detail"]
 
 
+def test_an_address_that_is_no_text_is_none_of_ours(app: APIFlask) -> None:
+    client = app.test_client()
+    for query in ("host=\xff", "from=%ff", "q=\x00"):
+        for path in ("/", "/triage/search", "/triage/windows", "/nothing"):
+            answer = client.get(path, headers=BROWSER, environ_overrides={"QUERY_STRING": query})
+            assert answer.status_code in (200, 404, 422)
+
+
 def test_a_lake_without_verdicts_and_no_lake_at_all(make_app: MakeApp) -> None:
     app = make_app()
     look = look_with(app.test_client())
