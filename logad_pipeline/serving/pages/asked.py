@@ -84,7 +84,7 @@ def word(name: str, longest: int = _LONGEST) -> str:
     Raises:
         Problem: 422 if it is longer than that.
     """
-    return _bounded(name, request.args.get(name, ""), longest)
+    return _bounded(name, _argument(name), longest)
 
 
 def number(name: str, default: int, most: int) -> int:
@@ -93,7 +93,7 @@ def number(name: str, default: int, most: int) -> int:
     Raises:
         Problem: 422 if it is none.
     """
-    text = request.args.get(name, "")
+    text = _argument(name)
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= most):
@@ -117,6 +117,13 @@ def moment(name: str) -> datetime | None:
     if at is None or at.tzinfo is None or not 2 <= at.year <= 9998:
         raise Problem(422, "invalid-time", f"'{name}' is a time such as 2026-03-01T05:00:00Z; mend the address")
     return at
+
+
+def _argument(name: str) -> str:
+    try:
+        return request.args.get(name, "")
+    except UnicodeDecodeError as error:
+        raise Problem(400, "no-text", "the address holds bytes that are no UTF-8; write them as %-escapes") from error
 
 
 def day_of(text: str) -> date | None:
