@@ -207,7 +207,7 @@ def test_a_failure_of_our_own_is_a_problem_that_tells_nothing_of_the_lines(
     def broken(*_: object) -> None:
         raise RuntimeError("secret line")
 
-    monkeypatch.setattr("logad_pipeline.serving.score.judge", broken)
+    monkeypatch.setattr("logad_pipeline.serving.score.judge_alone", broken)
     body = problem(app.test_client().post("/score_log", json={"log_seq": ["a"]}), 500, "failed")
     assert "secret" not in json.dumps(body)
 
