@@ -10,7 +10,8 @@ import argparse
 import json
 import sys
 
-from logad_pipeline.cli.console import ExitCode, harmless
+from logad_pipeline.cli.console import ExitCode
+from logad_pipeline.reporting.text import visible
 
 _MOST_BYTES = 64 << 20
 """Of standard input; `logad detect -` is for streams."""
@@ -42,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
         name = options.model or newest_model()
         verdict = score_lines(options.logs, name, options.window_type, options.window_size)
     except ModelNotFound as error:
-        print(f"ai_detect_cli: {harmless(str(error))}", file=sys.stderr)
+        print(f"ai_detect_cli: {visible(str(error))}", file=sys.stderr)
         return int(ExitCode.NO_MODEL)
     except (UnreadableInput, RegistryUnavailable) as error:
-        print(f"ai_detect_cli: {harmless(str(error))}", file=sys.stderr)
+        print(f"ai_detect_cli: {visible(str(error))}", file=sys.stderr)
         return int(ExitCode.UNREADABLE_INPUT)
     except (ValueError, OSError) as error:
-        print(f"ai_detect_cli: {harmless(str(error))}", file=sys.stderr)
+        print(f"ai_detect_cli: {visible(str(error))}", file=sys.stderr)
         return int(ExitCode.USAGE)
     if options.json:
         print(json.dumps(verdict))

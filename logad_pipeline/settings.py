@@ -91,10 +91,27 @@ class ServingSettings(BaseModel):
     reload_seconds: float = Field(10.0, gt=0)
     """Between looks at the champion's alias."""
     remembered_windows: int = Field(50_000, ge=1)
+    allowed_hosts: list[str] = Field(default_factory=list)
+    """Further names that browsers reach the service by, such as a proxy's."""
+    dagster_url: str = ""
+    """Of Dagster's pages, for links; empty for none."""
+    mlflow_url: str = ""
+    """Of MLflow's pages, for links; by default ``tracking_uri`` where that is a server."""
+
+    @field_validator("dagster_url", "mlflow_url")
+    @classmethod
+    def _is_page(cls, url: str) -> str:
+        return _checked_url("page", url)
 
     def needs_keys(self) -> bool:
         """Whether requests must bring a key."""
         return not is_loopback(self.host) if self.require_keys is None else self.require_keys
+
+
+def _checked_url(what: str, url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError(f"{what} '{url}' is no http:// or https:// address")
+    return url
 
 
 def is_loopback(host: str) -> bool:
@@ -141,9 +158,7 @@ class AlertSettings(BaseModel):
     @field_validator("webhook")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError(f"webhook '{url}' is no http:// or https:// address")
-        return url
+        return _checked_url("webhook", url)
 
 
 class RetrainingSettings(BaseModel):

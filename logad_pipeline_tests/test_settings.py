@@ -96,6 +96,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path, monkeypatch: p
         ("time_zone = 'Mars/Olympus'", "Europe/Berlin"),
         ("time_zone = '../../etc/passwd'", "Europe/Berlin"),
         ("score_at = '25:00'", "like 02:00"),
+        ("[serving]\ndagster_url = 'javascript:1'", "is no http:// or https:// address"),
         ("score_at = 'noon'", "like 02:00"),
         ("score_at = '2'", "like 02:00"),
     ],

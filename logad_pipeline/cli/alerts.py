@@ -5,66 +5,110 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logad_pipeline.cli.console import harmless, say
+from logad_pipeline.cli.console import say
 from logad_pipeline.cli.lake import FirstDay, Json, LakeOption, LastDay, days_in, lake_errors, open_lake
+from logad_pipeline.reporting.text import visible
 
 if TYPE_CHECKING:
-    from logad_pipeline.lake.triage import Alert
+    from logad_pipeline.lake.alerts import Alert
+    from logad_pipeline.lake.tables import Lake
+    from logad_pipeline.lake.triage import JudgedWindow
 
 _LONGEST = 110
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="DAY", help="A day such as 2026-03-01.")]
 
 
 def triage(
-    alert: Annotated[str, typer.Argument(metavar="[ALERT]", help="Number in the list or id, to open it.")] = "",
+    what: Annotated[
+        str, typer.Argument(metavar="[ALERT|WINDOW]", help="Number in the list or id of an alert, or id of a window.")
+    ] = "",
     first: FirstDay = None,
     last: LastDay = None,
-    top: Annotated[int, typer.Option(help="Alerts to list.", min=1, max=1000)] = 20,
-    context: Annotated[int, typer.Option(help="Lines to show around those of an alert.", min=0, max=1000)] = 3,
-    settled: Annotated[bool, typer.Option(help="Also what somebody said is normal.")] = False,
+    top: Annotated[int, typer.Option(help="Alerts, or windows of one, to list.", min=1, max=1000)] = 20,
+    context: Annotated[int, typer.Option(help="Lines to show around those of a window.", min=0, max=1000)] = 3,
+    every: Annotated[bool, typer.Option("--all", help="Contested and suppressed ones too.")] = False,
     as_json: Json = False,
     lake: LakeOption = None,
 ) -> None:
-    """Rank the alerts of judged days, repeats folded; or open one: its raw lines with what stands around them."""
+    """List the alerts of judged days: alarms about one line of one stream, the strangest first; or open one.
+
+    An alert opens to its windows and the raw lines of the first, a window to its raw lines and what stands around
+    them.
+    """
     with lake_errors():
-        from logad_pipeline.lake.triage import alert_of, ranked_alerts
+        from logad_pipeline.lake.alerts import read_alerts
+        from logad_pipeline.lake.triage import Wanted, find_window, ranked_windows
 
         _, opened = open_lake(lake)
         days = days_in(opened, "scores", first, last)
-        alerts, windows = ranked_alerts(opened, days, top, settled=settled)
-        if alert:
-            if alert.isdigit() and len(alert) < 8:
-                if not 1 <= int(alert) <= len(alerts):
-                    raise ValueError(f"there is no alert {alert} in a list of {len(alerts)}; `logad triage` shows it")
-                chosen = alerts[int(alert) - 1]
-                _open(opened, chosen.day, chosen.window_id, context, as_json)
-            else:
-                _open(opened, *alert_of(opened, days, alert), context, as_json)
+        found = read_alerts(opened, days)
+        listed = [alert for alert in found if every or alert.open][:top]
+        chosen = _chosen(what, listed, found) if what else None
+        if chosen is not None:
+            windows, total = ranked_windows(opened, chosen.days, Wanted(alert=chosen), top=top)
+            _open_alert(opened, chosen, windows, total, context, as_json)
+        elif what:
+            _open_window(opened, *find_window(opened, days, what), context, as_json)
         elif as_json:
-            for each in alerts:
-                print(json.dumps(asdict(each), default=str))
+            for alert in listed:
+                print(json.dumps(asdict(alert) | {"open": alert.open}, default=_plain))
         else:
-            _list(alerts, windows, f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0]))
+            span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
+            _list(listed, len(found), sum(alert.open for alert in found), span)
 
 
-def _list(alerts: list[Alert], windows: int, span: str) -> None:
-    say(f"{span}: {windows} windows raise an alarm, {len(alerts)} kinds listed; `logad triage 1` opens the first")
-    table = _table("#", "score", "risk", "when (UTC)", "where", "×", "rarest line", "id")
-    for rank, alert in enumerate(alerts, start=1):
-        when = f"{alert.time:%m-%d %H:%M}" if alert.time else str(alert.day)
-        where = harmless(f"{alert.source}:{alert.first_line}-{alert.last_line}")
-        words = harmless(alert.rarest)[:_LONGEST] + (" (confirmed)" if alert.confirmed else "")
-        _row(table, str(rank), f"{alert.score:.3f}", alert.risk, when, where, str(alert.repeats), words,
-             alert.window_id[:8])  # fmt: skip
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _chosen(what: str, listed: list[Alert], found: list[Alert]) -> Alert | None:
+    """The alert of that number in the list, or whose id begins so; ``None`` where none does."""
+    if what.isdigit() and len(what) < 8:
+        if not 1 <= int(what) <= len(listed):
+            raise ValueError(f"there is no alert {what} in a list of {len(listed)}; `logad triage` shows it")
+        return listed[int(what) - 1]
+    named = [alert for alert in found if alert.alert_id.startswith(what)]
+    if len(named) > 1:
+        raise ValueError(f"{len(named)} alerts begin with '{what}'; give more of the id")
+    return named[0] if named else None
+
+
+def _list(listed: list[Alert], total: int, alarms: int, span: str) -> None:
+    say(f"{span}: {len(listed)} of {total} alerts, {alarms} alarms open; `logad triage 1` opens the first")
+    table = _table("#", "score", "alarms", "first seen", "last seen", "where", "line", "alert", "a window of it")
+    for rank, alert in enumerate(listed, start=1):
+        seen = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in (alert.first_seen, alert.last_time))
+        _row(table, str(rank), f"{alert.score:.3f}", f"{alert.open}/{alert.windows}", *seen,
+             visible(alert.group_key or alert.source), visible(alert.text)[:_LONGEST], alert.alert_id,
+             alert.window_ids[0] if alert.window_ids else "")  # fmt: skip
     _show(table)
 
 
-def _open(lake: Any, day: Any, window_id: str, context: int, as_json: bool) -> None:
+def _open_alert(
+    lake: Lake, alert: Alert, windows: list[JudgedWindow], total: int, context: int, as_json: bool
+) -> None:
+    if as_json:
+        for window in windows:
+            print(json.dumps(asdict(window), default=_plain))
+        return
+    say(f"{visible(alert.group_key or alert.source)}: {visible(alert.text)}")
+    say(f"{total} alarms, {alert.contested} called normal, {alert.suppressed} kept quiet; {len(windows)} listed")
+    table = _table("score", "risk", "when (UTC)", "lines", "window", "")
+    for window in windows:
+        when = f"{window.first_time:%Y-%m-%d %H:%M}" if window.first_time else str(window.day)
+        lines = f"{visible(window.source)}:{window.first_line}-{window.last_line}"
+        _row(table, f"{window.score:.3f}", window.risk, when, lines, window.window_id, window.state)
+    _show(table)
+    if windows:
+        _open_window(lake, windows[0].day, windows[0].window_id, context, as_json)
+
+
+def _open_window(lake: Lake, day: date, window_id: str, context: int, as_json: bool) -> None:
     from logad_pipeline.lake.triage import raw_lines
 
     for line in raw_lines(lake, day, window_id, context):
@@ -73,7 +117,7 @@ def _open(lake: Any, day: Any, window_id: str, context: int, as_json: bool) -> N
             continue
         if line.gap:
             print("       …")
-        print(f"{'>' if line.in_window else ' '} {line.number:>7}  {harmless(line.text)}")
+        print(f"{'>' if line.in_window else ' '} {line.number:>7}  {visible(line.text)}")
 
 
 def compare(
@@ -105,7 +149,7 @@ def compare(
             if chosen:
                 table = _table(change, f"{first:%m-%d}", f"{second:%m-%d}", "p", "q")
                 for each in chosen[:top]:
-                    _row(table, harmless(each.text)[:_LONGEST], str(each.before), str(each.after),
+                    _row(table, visible(each.text)[:_LONGEST], str(each.before), str(each.after),
                          f"{each.p_value:.2g}", f"{each.q_value:.2g}")  # fmt: skip
                 _show(table)
 
@@ -115,7 +159,7 @@ def _table(*columns: str) -> Any:
 
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold" if "line" in column or column == columns[0] else "ellipsis")
+        table.add_column(column, overflow="fold" if column == "line" or column == columns[0] else "ellipsis")
     return table
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import typer
 
+from logad_pipeline.reporting.text import visible
+
 
 class ExitCode(IntEnum):
     """What the shell is told."""
@@ -30,14 +32,9 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def harmless(text: str) -> str:
-    """Text of a log for a terminal: what would move its cursor, colour it or turn its writing is shown as U+FFFD."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def fail(message: str, code: ExitCode) -> typer.Exit:
     """Say what went wrong in one line and give back the exit to raise."""
-    say("logad: " + harmless(" ".join(str(message).split())))
+    say("logad: " + visible(" ".join(str(message).split())))
     return typer.Exit(int(code))
 
 

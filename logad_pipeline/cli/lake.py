@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, fail, plain_errors, progress_bar, say, table_console
+from logad_pipeline.reporting.text import visible
 
 if TYPE_CHECKING:
     from logad_pipeline.lake.tables import Lake
@@ -274,8 +275,8 @@ def _print_report(data: Any, file: Path, top: int, as_json: bool) -> None:
     for w in data.top[:top]:
         worst = max(w.lines, key=lambda line: line.surprise or 0.0)
         when = f"{w.first_time:%m-%d %H:%M}" if w.first_time else ""
-        words = "".join(c if c.isprintable() else " " for c in worst.text)[:110]
-        where = f"{w.source}:{w.lines[0].line_no}-{w.lines[-1].line_no}"
+        words = visible(worst.text)[:110]
+        where = f"{visible(w.source)}:{w.lines[0].line_no}-{w.lines[-1].line_no}"
         table.add_row(str(w.rank), f"{w.score:.3f}", w.risk, when, Text(where), Text(words))
     console.print(table)
     if quality:

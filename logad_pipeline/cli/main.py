@@ -45,11 +45,12 @@ app.command()(benchmark.benchmark)
 app.command("benchmark-evidence")(explain.pointing)
 for command in (lake.init, lake.simulate, lake.ingest, lake.run, lake.train, lake.report, lake.doctor, lake.dev):
     app.command()(command)
-for daily in (operation.alerts, operation.feedback, operation.suppress, operation.suppressions, operation.backfill,
+for daily in (operation.feedback, operation.suppress, operation.suppressions, operation.backfill,
               operation.promote, operation.rollback):  # fmt: skip
     app.command()(daily)
 app.command("mlflow")(lake.mlflow_ui)
 app.command()(alerts.triage)
+app.command("alerts", hidden=True)(alerts.triage)
 app.command()(alerts.compare)
 app.command()(serve.serve)
 app.add_typer(serve.keys, name="key")

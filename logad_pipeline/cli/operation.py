@@ -1,4 +1,4 @@
-"""Commands of every day: alerts, feedback, suppressions, backfills, who is champion."""
+"""Commands of every day: feedback, suppressions, backfills, who is champion."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import getpass
 import json
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Final, Literal
 
 import typer
 
-from logad_pipeline.cli.console import harmless, progress_bar, say
-from logad_pipeline.cli.lake import FirstDay, Json, LakeOption, LastDay, lake_errors, open_lake
-
-if TYPE_CHECKING:
-    from logad_pipeline.lake.alerts import Alert
-    from logad_pipeline.lake.tables import Lake
+from logad_pipeline.cli.console import progress_bar, say
+from logad_pipeline.cli.lake import Json, LakeOption, lake_errors, open_lake
 
 Author = Annotated[str, typer.Option(help="Default: who is logged in.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -29,8 +25,13 @@ class Verdict(StrEnum):
     WITHDRAW = "withdraw"
 
 
+_SAYS: Final[dict[Verdict, Literal["normal", "anomalous", "withdrawn"]]] = {
+    Verdict.NORMAL: "normal", Verdict.ANOMALOUS: "anomalous", Verdict.WITHDRAW: "withdrawn",
+}  # fmt: skip
+
+
 def feedback(
-    window: Annotated[str, typer.Argument(help="Id of the window, from the report or `logad alerts`.")],
+    window: Annotated[str, typer.Argument(help="Id of the window, from the report or `logad triage`.")],
     verdict: Annotated[Verdict, typer.Argument(help="normal, anomalous, or withdraw what was said.")],
     note: Annotated[str, typer.Option(help="Why; for whoever reads it later.")] = "",
     author: Author = "",
@@ -39,16 +40,11 @@ def feedback(
     """Say of a window that it is normal or anomalous. The latest counts: for the list of alerts at once, for the
     gate, the next day's threshold and the next training."""
     with lake_errors():
-        from logad_pipeline.lake.alerts import fold_alerts
-        from logad_pipeline.lake.feedback import record_feedback, withdraw_feedback
+        from logad_pipeline.lake.answering import answer_window
 
         _, opened = open_lake(lake)
         who = author or _somebody()
-        if verdict is Verdict.WITHDRAW:
-            said = withdraw_feedback(opened, window, note, who)
-        else:
-            said = record_feedback(opened, window, "normal" if verdict is Verdict.NORMAL else "anomalous", note, who)
-        fold_alerts(opened, said.day)
+        said = answer_window(opened, window, _SAYS[verdict], note, who)
         score = "not judged yet" if said.score is None else f"score {said.score:.3f}"
         print(f"{window} of {said.day}, {said.source} ({score}): {said.verdict}, says {who}")
 
@@ -58,52 +54,6 @@ def _somebody() -> str:
         return getpass.getuser()
     except OSError:
         return ""
-
-
-def alerts(
-    first: FirstDay = None,
-    last: LastDay = None,
-    every: Annotated[bool, typer.Option("--all", help="Contested and suppressed ones too.")] = False,
-    as_json: Json = False,
-    lake: LakeOption = None,
-) -> None:
-    """List the alerts of judged days: alarms about one line of one stream, with when it was first and last seen."""
-    with lake_errors():
-        from logad_pipeline.cli.lake import days_in
-        from logad_pipeline.lake.alerts import read_alerts
-
-        _, opened = open_lake(lake)
-        found = read_alerts(opened, days_in(opened, "scores", first, last))
-        shown = [alert for alert in found if every or alert.open]
-        if as_json:
-            for alert in shown:
-                print(json.dumps(_as_json(alert)))
-        else:
-            _print_alerts(shown, len(found))
-
-
-def _as_json(alert: Alert) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    values = asdict(alert) | {"open": alert.open, "days": [str(day) for day in alert.days]}
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
-
-
-def _print_alerts(shown: list[Alert], total: int) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from logad_pipeline.cli.console import table_console
-
-    table = Table(title=f"{len(shown)} of {total} alerts", title_justify="left")
-    for column in ("alert", "score", "alarms", "first seen", "last seen", "where", "line", "a window of it"):
-        table.add_column(column, overflow="fold" if column == "line" else "ellipsis")
-    for alert in shown:
-        seen = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in (alert.first_seen, alert.last_time))
-        where, line = harmless(alert.group_key or alert.source), harmless(alert.text)[:90]
-        table.add_row(alert.alert_id, f"{alert.score:.3f}", f"{alert.open}/{alert.windows}", *seen,
-                      Text(where), Text(line), alert.window_ids[0])  # fmt: skip
-    table_console().print(table)
 
 
 def suppress(
@@ -123,10 +73,10 @@ def suppress(
     with lake_errors():
         from pydantic import ValidationError
 
-        from logad_pipeline.lake.suppressions import Suppression, add_suppression
+        from logad_pipeline.lake.answering import keep_quiet
+        from logad_pipeline.lake.suppressions import Suppression
 
         _, opened = open_lake(lake)
-        opened.version("ledger")
         try:
             new = Suppression(
                 name=name, reason=reason, author=author or _somebody(), text=text, template=template, source=source,
@@ -134,18 +84,8 @@ def suppress(
             )  # fmt: skip
         except ValidationError as error:
             raise ValueError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from error
-        file = add_suppression(opened, new)
-        _fold_newest(opened, new.since)
+        file = keep_quiet(opened, new)
         print(f"{name} stands in {file}")
-
-
-def _fold_newest(lake: Lake, since: Any) -> None:
-    """Fold the newest judged days anew: those of before are history."""
-    from logad_pipeline.lake.alerts import fold_alerts
-
-    for day in lake.days("scores")[-7:]:
-        if since is None or day >= since:
-            fold_alerts(lake, day)
 
 
 def suppressions(as_json: Json = False, lake: LakeOption = None) -> None:

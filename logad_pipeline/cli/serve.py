@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from logad_pipeline.cli.console import harmless, plain_errors, say
+from logad_pipeline.cli.console import plain_errors, say
 from logad_pipeline.cli.lake import Json, LakeOption
+from logad_pipeline.reporting.text import visible
 
 keys = typer.Typer(help="Make, list and revoke the keys of the API.", no_args_is_help=True)
 
@@ -21,7 +22,7 @@ def serve(
     server: Annotated[str, typer.Option(help="auto, gunicorn or waitress.")] = "auto",
     lake: LakeOption = None,
 ) -> None:
-    """Answer requests with the champion: POST /score_log and others, with a page to try them."""
+    """Answer requests with the champion: POST /score_log and others, and the triage pages at /."""
     with plain_errors():
         from logad_pipeline.serving.keys import key_file
         from logad_pipeline.serving.server import choose_server, run
@@ -38,7 +39,8 @@ def serve(
             model = str(Path(model).expanduser().absolute())
             read_model_json(Path(model))
         if serving.needs_keys() and not key_file(settings.lake).all():
-            say("keys are needed here and there is none yet: `logad key create NAME --scope score` makes one")
+            say("keys are needed here and there is none yet: `logad key create NAME --scope score` makes one for the "
+                "API, `--scope read --scope feedback` one for the pages")  # fmt: skip
         guarded = "keys needed" if serving.needs_keys() else "no keys needed"
         say(f"http://{serving.host}:{serving.port} ({chosen}, {guarded}); stop with Ctrl-C")
         run(settings, model, chosen)
@@ -73,7 +75,7 @@ def list_keys(as_json: Json = False, lake: LakeOption = None) -> None:
                 continue
             rate = f"{key.requests_per_minute}/min" if key.requests_per_minute else ""
             until = f"until {key.expires}" if key.expires else ""
-            shown = f"{key.id}  {harmless(key.name):<20} {','.join(key.scopes):<20} {key.created} {until} {rate}"
+            shown = f"{key.id}  {visible(key.name):<20} {','.join(key.scopes):<20} {key.created} {until} {rate}"
             print(shown.rstrip())
 
 
@@ -85,4 +87,4 @@ def revoke(name: Annotated[str, typer.Argument(help="Name or id.")], lake: LakeO
         from logad_pipeline.settings import load_settings
 
         gone = key_file(load_settings(lake).lake).revoke(name)
-        say(f"revoked {gone.id} {harmless(gone.name)}")
+        say(f"revoked {gone.id} {visible(gone.name)}")

@@ -9,7 +9,7 @@ import heapq
 import json
 from typing import IO, TYPE_CHECKING, Final
 
-from logad_pipeline.cli.console import harmless
+from logad_pipeline.reporting.text import visible
 
 if TYPE_CHECKING:
     from logad_pipeline.live import LiveScorer, LiveVerdict
@@ -102,10 +102,10 @@ def _take(live: LiveVerdict, told: Told, version: str) -> None:
 
 
 def _for_people(verdict: WindowVerdict | UnitVerdict, line: str) -> str:
-    place = f"{harmless(verdict.source)}:{verdict.first_line}-{verdict.last_line}"
-    group = f" {harmless(verdict.group)}" if verdict.group else ""
+    place = f"{visible(verdict.source)}:{verdict.first_line}-{verdict.last_line}"
+    group = f" {visible(verdict.group)}" if verdict.group else ""
     strongest = sorted(verdict.detectors.items(), key=lambda item: -item[1])[:_NAMED]
     channels = ", ".join(f"{name} {value:.2f}" for name, value in strongest)
-    words = f"\n    {harmless(line)}" if line else ""
+    words = f"\n    {visible(line)}" if line else ""
     mark = "!" if verdict.is_anomaly else " "
     return f"{mark} {verdict.score:.3f} {verdict.risk:<6} {place}{group}  ({channels}){words}"

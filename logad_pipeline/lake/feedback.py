@@ -76,7 +76,7 @@ def record_feedback(
     found = _find(lake, window_id)
     if found is None:
         raise UnknownWindow(
-            f"no window '{window_id}' in {lake.root}; ids stand in the report and in `logad alerts`, and change "
+            f"no window '{window_id}' in {lake.root}; ids stand in the report and in `logad triage`, and change "
             "when a day is cut anew"
         )
     said = Feedback(window_id, verdict=verdict, note=clean_text(note), author=clean_text(author), at=_moment(at),

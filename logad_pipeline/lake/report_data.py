@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from operator import itemgetter
@@ -22,14 +22,14 @@ from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.evaluation.metrics import evaluate
 from logad_pipeline.explanation.evidence import Evidence
 from logad_pipeline.explanation.explainer import Explainer
-from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportMember, ReportWindow
+from logad_pipeline.reporting.data import LineAccount, ReportData, ReportMember, ReportWindow
 from logad_pipeline.reporting.projection import tsne
 from logad_pipeline.reporting.promise import PromiseDay
 
 from .labels import label_windows
 from .score_cache import CachedScore, ScoreCache, window_key
 from .scoring import cache_file
-from .shown_rows import Key, ShownRecord, read_records_of, to_explain
+from .shown_rows import lines_of, read_records_of, to_explain
 from .tables import Lake
 
 TOP: Final = 25
@@ -237,10 +237,11 @@ def _ranked(
     for rank, places in enumerate(list(groups.values())[:TOP], start=1):
         key, (score, row) = worst[places[0]]
         why = evidence.get(places[0])
+        surprises = remembered[key].line_surprise if key in remembered else None
         windows.append(
             ReportWindow(
                 rank, row["window_id"], row["source"], row["group_key"] or row["source"],
-                row["first_time"], row["last_time"], _lines(row, records, remembered.get(key), why),
+                row["first_time"], row["last_time"], lines_of(row, records, surprises, why),
                 score, row["risk"], row["is_anomaly"], dict(row["detectors"]), row["label"], found.repeats[key], why,
                 tuple(_member(*worst[place][1]) for place in places[1:]),
             )
@@ -255,15 +256,3 @@ def _reason(evidence: Evidence | None, place: int) -> Hashable:
 
 def _member(score: float, row: dict[str, Any]) -> ReportMember:
     return ReportMember(row["group_key"] or row["source"], row["first_time"], score, row["window_id"])
-
-
-def _lines(
-    row: dict[str, Any], records: Mapping[Key, ShownRecord], cached: CachedScore | None, why: Evidence | None
-) -> tuple[ReportLine, ...]:
-    """The raw lines of a window as they lie in the file."""
-    lines = []
-    for place, line in enumerate(row["lines"]):
-        record = records.get((row["day"], row["source"], line))
-        surprise = cached.line_surprise[place] if cached is not None else why.lines[place].surprise if why else None
-        lines.append(ReportLine(line, record.line if record else "", surprise, why.lines[place] if why else None))
-    return tuple(sorted(lines, key=lambda one: one.line_no))

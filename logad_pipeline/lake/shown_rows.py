@@ -6,7 +6,7 @@ them, is the caller's choice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -14,8 +14,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from logad_pipeline.explanation.evidence import ShownWindow
+from logad_pipeline.explanation.evidence import Evidence, ShownWindow
 from logad_pipeline.logs.facts import RecordFacts
+from logad_pipeline.reporting.data import ReportLine, ReportWindow
 
 from .record_facts import FactReader
 from .tables import Lake
@@ -26,6 +27,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 Key = tuple[date, str, int]
 """Day, source and first line of a record."""
+Explain = Callable[[Sequence[ShownWindow]], list[Evidence]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,34 @@ def to_explain(
     return ShownWindow(
         tuple(record.text for record in known), dict(row["detectors"]),
         tuple(facts) if len(facts) == len(known) else (), line_surprise,
+    )  # fmt: skip
+
+
+def lines_of(
+    row: Mapping[str, Any], records: Mapping[Key, ShownRecord], surprises: Sequence[float] | None, why: Evidence | None
+) -> tuple[ReportLine, ...]:
+    """The lines of a window as they lie in the file, with what speaks against each.
+
+    Args:
+        surprises: nats a token of each line in the order of the row; of the evidence where ``None``.
+    """
+    lines = []
+    for place, line in enumerate(row["lines"]):
+        record = records.get((row["day"], row["source"], line))
+        surprise = surprises[place] if surprises is not None else why.lines[place].surprise if why else None
+        lines.append(ReportLine(line, record.line if record else "", surprise, why.lines[place] if why else None))
+    return tuple(sorted(lines, key=lambda one: one.line_no))
+
+
+def explained_window(lake: Lake, row: Mapping[str, Any], explain: Explain | None) -> ReportWindow:
+    """One row of `scores` with its lines, and with the evidence if ``explain`` is given and its records are there."""
+    records = read_records_of(lake, [row])
+    shown = to_explain(row, records, None)
+    why = explain([shown])[0] if explain is not None and shown is not None else None
+    return ReportWindow(
+        1, row["window_id"], row["source"], row["group_key"] or row["source"], row["first_time"], row["last_time"],
+        lines_of(row, records, None, why), row["score"], row["risk"], row["is_anomaly"], dict(row["detectors"]),
+        evidence=why,
     )  # fmt: skip
 
 

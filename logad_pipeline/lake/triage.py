@@ -1,62 +1,110 @@
-"""What a person on duty looks at: ranked alerts with repeats folded, and the raw lines behind one of them.
+"""What a person on duty opens: the windows of judged days, ranked, and the raw lines of one with their neighbours.
 
-Belongs here: reading the tables and the raw parts. How it is shown is the command line's business.
+Belongs here: reading the tables and the raw parts. Groups of alarms are in `alerts`; how all this is shown is the
+business of the command line and the pages.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from logad_pipeline.logs.reader import UnreadableInput, read_lines
 
+from .alerts import Alert
 from .feedback import NORMAL, read_feedback
 from .ledger import LedgerRow, open_raw, raw_parts, way_out
 from .tables import Lake, LakeDamaged, LakeError
+from .windowing import texts_of
 
-__all__ = ["Alert", "RawLine", "alert_of", "ranked_alerts", "raw_lines"]
+__all__ = ["JudgedWindow", "RawLine", "Wanted", "find_window", "ranked_windows", "raw_lines", "read_window", "settled"]
 
 _COLUMNS: Final = (
-    "day", "window_id", "source", "group_key", "first_time", "lines", "text_ids", "score", "risk", "detectors",
-    "model_version",
+    "day", "window_id", "source", "group_key", "first_time", "last_time", "first_line", "last_line", "text_ids",
+    "worst", "score", "risk", "is_anomaly", "model_version",
 )  # fmt: skip
+_KEYS: Final = pa.schema([("day", pa.date32()), ("window_id", pa.string()), ("score", pa.float64())])
+_HELD: Final = 200_000
+CONTESTED: Final = "contested"
+CONFIRMED: Final = "confirmed"
+SUPPRESSED: Final = "suppressed"
 
 
-@dataclass(frozen=True)
-class Alert:
-    """Alerts on windows of the same set of lines, named by the one with the highest score.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which windows of some days; what is ``None`` does not matter.
 
     Attributes:
-        rarest: the normalised line of the window that was seen least on these days, and ``seen`` how often.
-        repeats: how many windows it stands for, itself included.
-        confirmed: whether somebody said that it is an anomaly.
+        stream: host or session where windows were cut by such, else the source; see `streams_of`.
+        since, before: of the window's first time, with a zone; a window without a time is in no such span.
+        alert: those of the alarms that it folds.
+        ids: these alone.
+    """
+
+    stream: str | None = None
+    by_group: bool = True
+    since: datetime | None = None
+    before: datetime | None = None
+    alert: Alert | None = None
+    ids: Collection[str] | None = None
+
+    def condition(self) -> ds.Expression | None:
+        """As far as the table can tell."""
+        parts: list[ds.Expression] = []
+        if self.stream is not None:
+            source = ds.field("source") == self.stream
+            group = ds.field("group_key")
+            parts.append((group == self.stream) | ((group == "") & source) if self.by_group else source)
+        if self.since is not None:
+            parts.append(ds.field("first_time") >= pa.scalar(self.since, pa.timestamp("us", tz="UTC")))
+        if self.before is not None:
+            parts.append(ds.field("first_time") < pa.scalar(self.before, pa.timestamp("us", tz="UTC")))
+        if self.alert is not None:
+            one = self.alert
+            parts.append(
+                ds.field("is_anomaly") & (ds.field("source") == one.source) & (ds.field("group_key") == one.group_key)
+            )
+        if self.ids is not None:
+            parts.append(ds.field("window_id").isin(pa.array(sorted(self.ids), pa.string())))
+        whole: ds.Expression | None = None
+        for part in parts:
+            whole = part if whole is None else whole & part
+        return whole
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedWindow:
+    """A judged window as a list shows it.
+
+    Attributes:
+        text: the normalised line that surprised most.
+        state: ``contested`` or ``confirmed`` by a person, ``suppressed``, or ``""``.
     """
 
     window_id: str
     day: date
     source: str
     group: str
-    time: datetime | None
+    first_time: datetime | None
+    last_time: datetime | None
     first_line: int
     last_line: int
     score: float
     risk: str
-    detectors: dict[str, float]
+    is_anomaly: bool
     model_version: str
-    rarest: str
-    seen: int
-    repeats: int
-    confirmed: bool
+    text: str
+    state: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RawLine:
     """A line as it came; ``number`` is 1-based in the landed file. ``gap`` says that lines before it are left out."""
 
@@ -66,56 +114,88 @@ class RawLine:
     gap: bool
 
 
-def ranked_alerts(lake: Lake, days: Collection[date], top: int, *, settled: bool = False) -> tuple[list[Alert], int]:
-    """The alerts of judged days, the strangest first, repeats folded; and how many windows they fold.
+def settled(lake: Lake, days: Collection[date]) -> dict[str, str]:
+    """Windows of these days that somebody or something has settled, with how: see ``JudgedWindow.state``."""
+    found: dict[str, str] = {}
+    for batch in lake.scan("suppressed", days, ["window_id"]):
+        found.update(dict.fromkeys(batch.column(0).to_pylist(), SUPPRESSED))
+    said = read_feedback(lake, days)
+    return found | {key: CONTESTED if each.verdict == NORMAL else CONFIRMED for key, each in said.items()}
+
+
+def ranked_windows(
+    lake: Lake, days: Collection[date], wanted: Wanted, *, skip: int = 0, top: int = 100
+) -> tuple[list[JudgedWindow], int]:
+    """The windows of judged days that are wanted, the highest score first, and how many there are.
 
     Args:
-        settled: whether those that somebody said are normal are shown too.
+        skip, top: how many of them are left out from the first on, and given back then.
 
     Raises:
         LakeError: there is no lake, or it lacks a table.
     """
-    said = read_feedback(lake, days)
-    folded: dict[frozenset[int], dict[str, Any]] = {}
-    repeats: Counter[frozenset[int]] = Counter()
-    for batch in lake.scan("scores", days, _COLUMNS, where=ds.field("is_anomaly")):
-        for row in batch.to_pylist():
-            verdict = said.get(row["window_id"])
-            if verdict is not None and verdict.verdict == NORMAL and not settled:
-                continue
-            kind = frozenset(row["text_ids"])
-            repeats[kind] += 1
-            if kind not in folded or row["score"] > folded[kind]["score"]:
-                folded[kind] = row
-    best = heapq.nsmallest(top, folded.items(), key=lambda item: (-item[1]["score"], item[1]["window_id"]))
-    often, texts = _templates(lake, days, {number for kind, _ in best for number in kind})
-    alerts = []
-    for kind, row in best:
-        rarest = min(row["text_ids"], key=lambda number: (often[number], number))
-        verdict = said.get(row["window_id"])
-        alerts.append(
-            Alert(
-                row["window_id"], row["day"], row["source"], row["group_key"], row["first_time"], min(row["lines"]),
-                max(row["lines"]), row["score"], row["risk"], dict(row["detectors"]), row["model_version"],
-                texts.get(rarest, ""), often[rarest], repeats[kind], verdict is not None and verdict.verdict != NORMAL,
-            )
-        )  # fmt: skip
-    return alerts, sum(repeats.values())
+    keys, total = _best(lake, days, wanted, skip + top)
+    chosen = keys.slice(skip)
+    places = {key: place for place, key in enumerate(chosen.column("window_id").to_pylist())}
+    if not places:
+        return [], total
+    some = set(chosen.column("day").to_pylist())
+    rows = [
+        row
+        for batch in lake.scan("scores", some, _COLUMNS, where=Wanted(ids=places).condition())
+        for row in batch.to_pylist()
+    ]
+    rows.sort(key=lambda row: places[row["window_id"]])
+    lines = [_loudest(row["text_ids"], row["worst"]) for row in rows]
+    texts, states = texts_of(lake, some, set(lines)), settled(lake, some)
+    return [
+        JudgedWindow(
+            row["window_id"], row["day"], row["source"], row["group_key"], row["first_time"], row["last_time"],
+            row["first_line"], row["last_line"], row["score"], row["risk"], row["is_anomaly"], row["model_version"],
+            texts.get(line, ""), states.get(row["window_id"], ""),
+        )
+        for row, line in zip(rows, lines, strict=True)
+    ], total  # fmt: skip
 
 
-def _templates(lake: Lake, days: Collection[date], wanted: set[int]) -> tuple[Counter[int], dict[int, str]]:
-    often: Counter[int] = Counter()
-    texts: dict[int, str] = {}
-    if not wanted:
-        return often, texts
-    for batch in lake.scan("normalized", days, ["text_id", "text"], where=ds.field("text_id").isin(sorted(wanted))):
-        for number, text in zip(batch.column("text_id").to_pylist(), batch.column("text").to_pylist(), strict=True):
-            often[number] += 1
-            texts.setdefault(number, text)
-    return often, texts
+def _best(lake: Lake, days: Collection[date], wanted: Wanted, most: int) -> tuple[pa.Table, int]:
+    """Day, id and score of the windows of the highest scores, in order, and how many are wanted in all.
+
+    Memory does not grow with the days.
+    """
+    names, one = ["day", "window_id", "score"], wanted.alert
+    columns = names if one is None else [*names, "text_ids", "worst"]
+    best, total = _KEYS.empty_table(), 0
+    for batch in lake.scan("scores", days, columns, where=wanted.condition()):
+        if one is not None:
+            pairs = zip(batch.column("text_ids").to_pylist(), batch.column("worst").to_pylist(), strict=True)
+            batch = batch.filter(pa.array([_loudest(ids, worst) == one.text_id for ids, worst in pairs], pa.bool_()))
+        total += batch.num_rows
+        best = pa.concat_tables([best, pa.Table.from_batches([batch.select(names).cast(_KEYS)])])
+        if best.num_rows > most + _HELD:
+            best = _first(best, most)
+    return _first(best, most), total
 
 
-def alert_of(lake: Lake, days: Collection[date], name: str) -> tuple[date, str]:
+def _first(keys: pa.Table, most: int) -> pa.Table:
+    order = pc.sort_indices(keys, sort_keys=[("score", "descending"), ("window_id", "ascending")])
+    return keys.take(order.slice(0, most))
+
+
+def _loudest(text_ids: Sequence[int], worst: int | None) -> int:
+    # A day that an earlier release judged does not say which line surprised most: the first stands for it.
+    return text_ids[worst or 0]
+
+
+def read_window(lake: Lake, day: date, window_id: str) -> dict[str, Any] | None:
+    """The row of `scores` of a judged window; ``None`` if there is none."""
+    for batch in lake.scan("scores", [day], where=Wanted(ids=[window_id]).condition()):
+        row: dict[str, Any] = batch.to_pylist()[0]
+        return row
+    return None
+
+
+def find_window(lake: Lake, days: Collection[date], name: str) -> tuple[date, str]:
     """Day and id of the one judged window whose id begins with ``name``.
 
     Raises:
@@ -123,13 +203,12 @@ def alert_of(lake: Lake, days: Collection[date], name: str) -> tuple[date, str]:
     """
     found = {
         (row["day"], row["window_id"])
-        for batch in lake.scan("scores", days, ["day", "window_id"])
+        for batch in lake.scan("scores", days, ["day", "window_id"], where=pc.starts_with(ds.field("window_id"), name))
         for row in batch.to_pylist()
-        if row["window_id"].startswith(name)
     }
     if len(found) != 1:
         how = "no judged window" if not found else f"{len(found)} judged windows"
-        raise LakeError(f"{how} of these days begin with '{name}'; `logad triage` lists ids")
+        raise LakeError(f"{how} of these days begin with '{name}'; `logad triage` lists alerts and their windows")
     return found.pop()
 
 
@@ -152,15 +231,18 @@ def raw_lines(lake: Lake, day: date, window_id: str, context: int) -> Iterator[R
         raise LakeDamaged(f"{day}: window {window_id} or its records are gone; run the day again")
     held = {line for span in spans for line in range(span["first_line"], span["last_line"] + 1)}
     shown = {near for line in held for near in range(line - context, line + context + 1)}
+    end, last = max(shown), None
     [sha] = {span["file_sha256"] for span in spans}
-    last = None
     for part in raw_parts(lake, day):
-        if part.file_sha256 == sha:
-            for number, raw in _numbered(lake, part):
-                if number in shown:
-                    text = raw.decode("utf-8", "replace").rstrip("\r\n")
-                    yield RawLine(number, text, number in held, last is not None and number != last + 1)
-                    last = number
+        if part.file_sha256 != sha:
+            continue
+        for number, raw in _numbered(lake, part):
+            if number > end:
+                break
+            if number in shown:
+                text = raw.decode("utf-8", "replace").rstrip("\r\n")
+                yield RawLine(number, text, number in held, last is not None and number != last + 1)
+                last = number
 
 
 def _numbered(lake: Lake, part: LedgerRow) -> Iterator[tuple[int, bytes]]:

@@ -9,20 +9,40 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from logad_pipeline.reporting.text import visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render_page(template: str, **values: Any) -> str:
     """Fill in a template of ``templates/``; all text is escaped, and a name that it lacks is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    style = common_style()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    return page_environment().get_template(template).render(style=style, style_hash=digest, **values)
 
+
+def page_environment(*packages: str) -> Environment:
+    """Templates of ``reporting`` and of the ``templates/`` of other packages; all text is escaped.
+
+    Besides Jinja's own filters they have ``visible``, for what was not made so before.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    known = (*packages, "logad_pipeline.reporting")
     environment = Environment(
-        loader=PackageLoader("logad_pipeline.reporting", "templates"),
+        loader=ChoiceLoader([PackageLoader(package, "templates") for package in known]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (files("logad_pipeline.reporting") / "templates" / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    return environment.get_template(template).render(style=style, style_hash=digest, **values)
+    environment.filters["visible"] = visible
+    return environment
+
+
+def common_style() -> str:
+    """The style that all pages share."""
+    return (files("logad_pipeline.reporting") / "templates" / "report.css").read_text(encoding="utf-8")

@@ -112,8 +112,19 @@ def window_views(data: ReportData, budget_bytes: int = TEXT_BUDGET_BYTES) -> tup
             note = f"{count(len(window.lines), 'line').capitalize()} left out to keep this file small."
         else:
             left -= cost
-        views.append(_window_view(window, data, lines, note, differences))
+        views.append(_window_view(window, (data.threshold, data.high_risk), lines, note, differences))
     return tuple(views)
+
+
+def window_view(window: ReportWindow, threshold: float, high_risk: float) -> WindowView:
+    """One window, as it is shown on a page of its own; at most 40 of its lines.
+
+    Args:
+        window: the window.
+        threshold, high_risk: scores from which on it is an alert, and of high risk, in [0, 1].
+    """
+    lines = _line_views(window.lines)
+    return _window_view(window, (threshold, high_risk), lines, "", _differences(window.evidence))
 
 
 def _bytes(line: LineView) -> int:
@@ -122,16 +133,17 @@ def _bytes(line: LineView) -> int:
 
 
 def _window_view(
-    window: ReportWindow, data: ReportData, lines: tuple[LineView, ...], note: str,
+    window: ReportWindow, limits: tuple[float, float], lines: tuple[LineView, ...], note: str,
     differences: tuple[DifferenceView, ...],
 ) -> WindowView:  # fmt: skip
+    threshold, high_risk = limits
     detectors = tuple(
-        DetectorView(label(name, 60), score_text(score), _width(score), score >= data.threshold)
+        DetectorView(label(name, 60), score_text(score), _width(score), score >= threshold)
         for name, score in sorted(window.detectors.items(), key=lambda item: (-item[1], item[0]))
     )[:MAX_DETECTORS]
     level = "normal"
     if window.is_anomaly:
-        level = "high" if window.score >= data.high_risk else "alert"
+        level = "high" if window.score >= high_risk else "alert"
     return WindowView(
         rank=window.rank,
         score=score_text(window.score),

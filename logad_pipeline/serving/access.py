@@ -14,6 +14,7 @@ from flask import current_app, g, request
 
 from logad_pipeline.serving.problems import Problem
 from logad_pipeline.serving.service import service
+from logad_pipeline.serving.sessions import is_page, signed_in
 
 View = TypeVar("View", bound=Callable[..., Any])
 _MARK = "_needed_scope"
@@ -44,9 +45,9 @@ def check_access() -> None:
     if scope is None or not own.limits.needs_keys():
         return
     presented = _presented()
-    if not presented:
+    key = own.keys.find(presented) if presented else signed_in(own.keys) if is_page(request) else None
+    if not presented and key is None:
         raise _refused("key-missing", "send a key as `Authorization: Bearer KEY`; `logad key create` makes one")
-    key = own.keys.find(presented)
     if key is None:
         raise _refused("key-wrong", "this key is not known; `logad key list` shows those that are")
     if key.expired(datetime.now(UTC)):

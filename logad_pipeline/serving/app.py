@@ -12,6 +12,7 @@ from apiflask import APIFlask, HTTPError
 from flask import Request, Response, current_app, g
 from werkzeug.exceptions import HTTPException
 
+from logad_pipeline.lake.tables import LakeError
 from logad_pipeline.serving import explain, feedback, open_inference, overview, score
 from logad_pipeline.serving.access import check_access
 from logad_pipeline.serving.champion import Champion, Served
@@ -19,9 +20,13 @@ from logad_pipeline.serving.keys import key_file
 from logad_pipeline.serving.limits import parse_json, read_body
 from logad_pipeline.serving.metrics import Metrics
 from logad_pipeline.serving.openapi import complete
-from logad_pipeline.serving.problems import Problem, problem_of, respond
+from logad_pipeline.serving.origin import check_origin
+from logad_pipeline.serving.pages import PAGES
+from logad_pipeline.serving.pages.errors import respond
+from logad_pipeline.serving.problems import Problem, problem_of
 from logad_pipeline.serving.request_log import observe
 from logad_pipeline.serving.service import Service, put, service
+from logad_pipeline.serving.sessions import prepare_sessions
 from logad_pipeline.settings import Settings
 
 _ABOUT = "Unsupervised log anomaly detection: lines in, calibrated verdicts out. 0.5 and above is an anomaly."
@@ -31,6 +36,21 @@ class BoundedRequest(Request):
     """A request whose body is read within the limits, once."""
 
     _parsed: tuple[Any] | None = None
+    _body: bytes | None = None
+
+    def body(self) -> bytes:
+        """The body as it came.
+
+        Raises:
+            Problem: if it breaks a limit.
+        """
+        if self._body is None:
+            own = service()
+            try:
+                self._body = read_body(self, own.limits)
+            finally:
+                own.deadlines.end(self.environ.get("gunicorn.socket"))
+        return self._body
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The body as JSON, whatever it says its type is.
@@ -39,12 +59,7 @@ class BoundedRequest(Request):
             Problem: if it breaks a limit or is no JSON.
         """
         if self._parsed is None:
-            own = service()
-            try:
-                body = read_body(self, own.limits)
-            finally:
-                own.deadlines.end(self.environ.get("gunicorn.socket"))
-            self._parsed = (parse_json(body),)
+            self._parsed = (parse_json(self.body()),)
         return self._parsed[0]
 
 
@@ -83,13 +98,16 @@ def create_app(settings: Settings, model: str = "") -> APIFlask:
 
     champion.exchanged = in_service
     app.extensions.update(put(own))
+    prepare_sessions(app, settings.serving.port)
     observe(app)
+    app.before_request(check_origin)
     app.before_request(check_access)
     app.error_processor(_told)
     app.register_error_handler(HTTPException, _told_of_http)
+    app.register_error_handler(LakeError, _told_of_lake)
     app.register_error_handler(Exception, _told_of_failure)
     app.spec_processor(complete)
-    for part in (score, explain, feedback, overview, open_inference):
+    for part in (score, explain, feedback, overview, open_inference, *PAGES):
         app.register_blueprint(part.routes)
     return app
 
@@ -101,6 +119,11 @@ def _told(error: HTTPError) -> Response:
 def _told_of_http(error: HTTPException) -> Response:
     headers = dict(error.get_headers())
     return respond(problem_of(HTTPError(error.code or 500, headers=headers)))
+
+
+def _told_of_lake(error: LakeError) -> Response:
+    current_app.logger.warning("request %s: %s", g.get("request_id", "-"), error)
+    return respond(Problem(503, "no-lake", str(error)))
 
 
 def _told_of_failure(error: Exception) -> Response:

@@ -11,13 +11,14 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
+from logad_pipeline.explanation.evidence import Evidence, ShownWindow
 from logad_pipeline.explanation.explainer import Explainer
 from logad_pipeline.registry.fetch import load_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry, RegistryUnavailable
@@ -49,6 +50,13 @@ class Served:
     version: str
     scores: RememberedScores
     explainer: Explainer | None = None
+
+    def explain(self, shown: Sequence[ShownWindow]) -> list[Evidence]:
+        """Evidence for windows; one thread at a time, while no other asks the model."""
+        with self.scores.undisturbed():
+            if self.explainer is None:
+                self.explainer = Explainer(self.detector)
+            return self.explainer.explain(shown)
 
 
 @dataclass

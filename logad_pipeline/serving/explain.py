@@ -10,9 +10,8 @@ from typing import Any
 from apiflask import APIBlueprint
 from pydantic import Field
 
-from logad_pipeline.explanation.explainer import Explainer, shown_windows
+from logad_pipeline.explanation.explainer import shown_windows
 from logad_pipeline.serving.access import needs
-from logad_pipeline.serving.champion import Served
 from logad_pipeline.serving.judging import answer, judge_alone, window_out
 from logad_pipeline.serving.schemas import ScoreRequest, ScoreResponse, WindowVerdictOut
 from logad_pipeline.serving.service import service
@@ -54,17 +53,9 @@ def explain(json_data: ExplainRequest) -> dict[str, Any]:
     found = judge_alone(own, served, json_data)
     strangest = sorted(found.verdicts, key=lambda verdict: -verdict.score)[: json_data.top]
     shown = shown_windows(strangest, found.scorer.reader.index)
-    with served.scores.undisturbed():
-        evidence = _explainer(served).explain(shown)
+    evidence = served.explain(shown)
     explained = [
         window_out(verdict).model_dump() | {"evidence": told.to_dict()}
         for verdict, told in zip(strangest, evidence, strict=True)
     ]
     return answer(own, served, found).model_dump(exclude={"id"}) | {"explained": explained}
-
-
-def _explainer(served: Served) -> Explainer:
-    """One a model; made when it is first asked for, by one thread at a time."""
-    if served.explainer is None:
-        served.explainer = Explainer(served.detector)
-    return served.explainer

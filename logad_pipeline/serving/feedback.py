@@ -11,7 +11,8 @@ from apiflask import APIBlueprint
 from flask import g
 from pydantic import BaseModel, ConfigDict, Field
 
-from logad_pipeline.lake.feedback import UnknownWindow, record_feedback
+from logad_pipeline.lake.answering import answer_window
+from logad_pipeline.lake.feedback import UnknownWindow
 from logad_pipeline.lake.tables import LakeError
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.problems import Problem
@@ -51,7 +52,7 @@ def feedback(json_data: FeedbackRequest) -> dict[str, Any]:
     """Say whether a window was an anomaly."""
     author = json_data.author or (g.key.name if "key" in g else "")
     try:
-        said = record_feedback(service().lake, json_data.window_id, json_data.verdict, json_data.note, author)
+        said = answer_window(service().lake, json_data.window_id, json_data.verdict, json_data.note, author)
     except UnknownWindow as error:
         raise Problem(404, "no-such-window", f"no window of the lake is called '{json_data.window_id}'") from error
     except LakeError as error:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 SCOPES: Final = ("score", "feedback", "read")
-"""score: every judgement; feedback: saying what was right; read: models and metrics."""
+"""score: every judgement; feedback: saying what was right; read: models, metrics, and the triage
+pages, which show what stands in the logs."""
 _PREFIX: Final = "logad"
 
 

@@ -1,4 +1,4 @@
-"""What tells of the service itself: health, models, measures, and the page to try it.
+"""What tells of the service itself: health, models, measures, and the page to try it at `/docs`.
 
 Belongs here: reading alone; nothing here judges a line.
 """
@@ -65,7 +65,6 @@ def metrics() -> Response:
     return Response(own.metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@routes.get("/")
 @routes.get("/docs")
 @routes.doc(hide=True)
 def page() -> Response:

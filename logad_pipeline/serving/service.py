@@ -6,6 +6,7 @@ Belongs here: the one object that the application carries. What is done with it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import cast
 
 from flask import current_app
@@ -32,6 +33,8 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     rate_limit: RateLimit = field(default_factory=RateLimit)
     deadlines: ReadDeadlines = field(default_factory=ReadDeadlines)
+    answering: Lock = field(default_factory=Lock)
+    """Held while the file of suppressions is written, which is read first."""
 
     @property
     def limits(self) -> ServingSettings:

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from logad_pipeline.lake.feedback import record_feedback
+from logad_pipeline.lake.alerts import fold_alerts, read_alerts
+from logad_pipeline.lake.answering import answer_window, keep_quiet
+from logad_pipeline.lake.suppressions import Suppression
 from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -28,6 +30,7 @@ def alarmed(spare: Deployed) -> Deployed:
             place = batch.schema.get_field_index("is_anomaly")
             changed.append(batch.set_column(place, batch.schema.field(place), loud))
         spare.lake.replace_day("scores", day, changed)
+        fold_alerts(spare.lake, day)
     return spare
 
 
@@ -37,38 +40,53 @@ def rows(*arguments: object) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_every_alarm_is_in_the_list_once_the_strangest_first(alarmed: Deployed) -> None:
+def test_every_alarm_is_in_an_alert_once_the_strangest_first(alarmed: Deployed) -> None:
     alerts = rows("triage", "--top", 1000, "--lake", alarmed.root)
     alarms = [row for row in alarmed.rows("scores") if row["is_anomaly"]]
-    assert sum(alert["repeats"] for alert in alerts) == len(alarms) > 0
-    assert len(alerts) == len({frozenset(row["text_ids"]) for row in alarms})
+    assert sum(alert["open"] for alert in alerts) == len(alarms) > 0
+    assert [alert["alert_id"] for alert in alerts] == [each.alert_id for each in read_alerts(alarmed.lake, DAYS)]
     scores = [alert["score"] for alert in alerts]
     assert scores == sorted(scores, reverse=True)
 
 
-def test_an_alert_is_opened_with_its_raw_lines_and_their_context(alarmed: Deployed, judged: Deployed) -> None:
-    alerts = rows("triage", "--lake", alarmed.root)
-    rank, first = next((rank, alert) for rank, alert in enumerate(alerts, 1) if alert["source"] != "worker.log")
+def test_an_alert_opens_to_its_windows_and_a_window_to_its_raw_lines(alarmed: Deployed, judged: Deployed) -> None:
+    alerts = rows("triage", "--top", 1000, "--lake", alarmed.root)
+    rank, chosen = next((rank, alert) for rank, alert in enumerate(alerts, 1) if alert["source"] != "worker.log")
+    by_rank, by_id = (
+        rows("triage", name, "--top", 1000, "--lake", alarmed.root) for name in (rank, chosen["alert_id"][:9])
+    )
+    assert by_rank == by_id
+    assert len(by_id) == chosen["windows"]
+    assert {window["text"] for window in by_id} == {chosen["text"]}
+    assert by_id[0]["score"] == chosen["score"] == max(window["score"] for window in by_id)
+
+    first = by_id[0]
     row = next(row for row in alarmed.rows("scores") if row["window_id"] == first["window_id"])
     raw = (judged.root / "simulated" / first["source"]).read_text(encoding="utf-8").splitlines()
-    for name in (str(rank), first["window_id"][:12]):
-        lines = rows("triage", name, "--context", 2, "--lake", alarmed.root)
-        assert [line["number"] for line in lines if line["in_window"]] == sorted(row["lines"])
-        assert all(line["text"] == raw[line["number"] - 1] for line in lines)
+    lines = rows("triage", first["window_id"], "--context", 2, "--lake", alarmed.root)
+    assert [line["number"] for line in lines if line["in_window"]] == sorted(row["lines"])
+    assert all(line["text"] == raw[line["number"] - 1] for line in lines)
     near = {line for middle in row["lines"] for line in range(middle - 2, middle + 3)}
     assert {line["number"] for line in lines} <= near
     shown = logad("triage", rank, "--lake", alarmed.root).stdout
     assert f"> {min(row['lines']):>7}  {raw[min(row['lines']) - 1]}" in shown
 
 
-def test_what_somebody_called_normal_is_left_out(alarmed: Deployed) -> None:
-    [first, *_] = rows("triage", "--top", 1000, "--lake", alarmed.root)
-    alike = {row["window_id"] for row in alarmed.rows("scores") if row["is_anomaly"]}
-    assert first["window_id"] in alike
-    record_feedback(alarmed.lake, first["window_id"], "normal")
+def test_what_is_called_normal_or_kept_quiet_leaves_the_list(alarmed: Deployed) -> None:
+    first, second, *_ = rows("triage", "--top", 1000, "--lake", alarmed.root)
+    for window in rows("triage", first["alert_id"], "--top", 1000, "--lake", alarmed.root):
+        answer_window(alarmed.lake, window["window_id"], "normal")
+    quiet = Suppression(name="q", reason="r", template=second["text"], source=second["source"], more=1000)
+    keep_quiet(alarmed.lake, quiet)
     left = rows("triage", "--top", 1000, "--lake", alarmed.root)
-    assert first["window_id"] not in {alert["window_id"] for alert in left}
-    assert rows("triage", "--top", 1000, "--settled", "--lake", alarmed.root)[0] == first
+    assert not {first["alert_id"], second["alert_id"]} & {alert["alert_id"] for alert in left}
+    every = {alert["alert_id"]: alert for alert in rows("triage", "--all", "--top", 1000, "--lake", alarmed.root)}
+    assert every[first["alert_id"]]["contested"] == first["windows"]
+    assert (every[second["alert_id"]]["suppressed"], every[second["alert_id"]]["suppression"]) == (
+        second["windows"], "q",
+    )  # fmt: skip
+    states = {window["state"] for window in rows("triage", first["alert_id"], "--lake", alarmed.root)}
+    assert states == {"contested"}
 
 
 def test_an_alert_that_is_not_there(judged: Deployed) -> None:

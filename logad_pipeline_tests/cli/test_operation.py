@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("clean")
 
 
 def all_alerts(deployed: Deployed) -> list[dict[str, object]]:
-    done = logad("alerts", "--all", "--json", "--lake", deployed.root)
+    done = logad("triage", "--all", "--top", 1000, "--json", "--lake", deployed.root)
     assert done.exit_code == 0, done.output
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -34,8 +34,8 @@ def test_alerts_are_listed_until_they_are_contested(spare: Deployed) -> None:
             assert done.exit_code == 0, done.output
             assert "normal, says ann" in done.stdout
     assert all(alert["open"] == 0 for alert in all_alerts(spare))
-    done = logad("alerts", "--lake", spare.root)
-    assert f"0 of {len(told)} alerts" in done.stdout
+    done = logad("triage", "--lake", spare.root)
+    assert f"0 of {len(told)} alerts" in done.stderr
 
 
 def test_feedback_can_be_withdrawn(spare: Deployed) -> None:
@@ -84,4 +84,4 @@ def test_a_backfill_without_dagster_says_how_to_start_it() -> None:
 
 def test_alerts_of_a_lake_without_verdicts(tmp_path: Path) -> None:
     Lake(tmp_path / "empty").create()
-    assert_refused(logad("alerts", "--lake", tmp_path / "empty"), 3, "no judged day")
+    assert_refused(logad("triage", "--lake", tmp_path / "empty"), 3, "no judged day")

@@ -7,7 +7,6 @@ pictures of the pages are put there.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from logad_pipeline_tests.browser import driven
 
 from .deployment import Serving
 
@@ -48,23 +49,8 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-                     "--window-size=1500,1000", f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
-        options.add_argument(argument)
-    made = webdriver.Chrome(options=options, service=Service(driver))
-    try:
+    with driven(tmp_path / "profile", size="1500,1000") as made:
         yield made
-    finally:
-        made.quit()
 
 
 def shown(browser: Chrome, xpath: str) -> Any:

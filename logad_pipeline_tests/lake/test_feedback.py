@@ -83,7 +83,7 @@ def test_the_same_saying_twice_is_one(cut: Lake) -> None:
 
 def test_what_cannot_be_said(cut: Lake) -> None:
     window = window_ids(cut)[0]
-    with pytest.raises(UnknownWindow, match=r"0123456789abcdef.*logad alerts"):
+    with pytest.raises(UnknownWindow, match=r"0123456789abcdef.*logad triage"):
         record_feedback(cut, "0123456789abcdef", "normal")
     with pytest.raises(ValueError, match="normal or anomalous"):
         record_feedback(cut, window, "fine")  # type: ignore[arg-type]

@@ -20,7 +20,10 @@ from logad_pipeline_tests.lake.small_models import raw_lines
 from logad_pipeline_tests.serving.conftest import MakeApp, own, settings_of
 from logad_pipeline_tests.tiny_model import FOREIGN
 
-OPEN = {"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/v2", "/v2/health/live", "/v2/health/ready"}
+OPEN = {
+    "/docs", "/openapi.json", "/health/live", "/health/ready", "/v2", "/v2/health/live", "/v2/health/ready",
+    "/sign-in", "/sign-out", "/triage/<name>.css",
+}  # fmt: skip
 """What anybody may ask for without a key."""
 
 
@@ -204,7 +207,7 @@ def test_a_failure_of_our_own_is_a_problem_that_tells_nothing_of_the_lines(
     def broken(*_: object) -> None:
         raise RuntimeError("secret line")
 
-    monkeypatch.setattr("logad_pipeline.serving.score.judge", broken)
+    monkeypatch.setattr("logad_pipeline.serving.score.judge_alone", broken)
     body = problem(app.test_client().post("/score_log", json={"log_seq": ["a"]}), 500, "failed")
     assert "secret" not in json.dumps(body)
 

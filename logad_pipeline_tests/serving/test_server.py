@@ -89,7 +89,7 @@ def test_what_is_under_way_is_finished_before_it_goes(server: str, model: Path, 
 
 def test_slow_clients_are_cut_off_and_take_nobodys_place(model: Path, tmp_path: Path) -> None:
     with serving(model, tmp_path, "gunicorn", read_seconds=1.5, threads=3) as (_, port):
-        head = b"POST /score_log HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+        head = b"POST /score_log HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
         slow = [connect(port) for _ in range(6)]
         for number, connection in enumerate(slow):
             # Half of them stop in the headers, the others in the body.
@@ -107,7 +107,7 @@ def test_slow_clients_are_cut_off_and_take_nobodys_place(model: Path, tmp_path: 
 def test_a_stream_is_answered_while_it_is_sent(model: Path, tmp_path: Path) -> None:
     with serving(model, tmp_path, "gunicorn") as (_, port), connect(port) as connection:
         connection.sendall(
-            b"POST /score_batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+            b"POST /score_batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
             b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         )
         received = b""

@@ -1,0 +1,199 @@
+"""Rows of the lake as the pages show them: words, classes and addresses.
+
+Belongs here: text and links. Markup is in ``templates/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from logad_pipeline.detectors.calibration import HIGH_RISK
+from logad_pipeline.lake.alerts import Alert
+from logad_pipeline.lake.lanes import Cell, Lane, Swimlane
+from logad_pipeline.lake.triage import JudgedWindow
+from logad_pipeline.reporting.text import count, label, score_text, span_text
+from logad_pipeline.serving.pages.asked import Asked
+
+MOST_LANES: Final = 40
+_LONGEST: Final = 240
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A score as a figure and a bar, ``width`` in per cent; ``level`` is ``high``, ``alert`` or ``normal``."""
+
+    score: str
+    width: float
+    level: str
+    risk: str
+
+
+@dataclass(frozen=True)
+class AlertView:
+    """A group of alarms in a list."""
+
+    link: str
+    line: str
+    where: str
+    gauge: Gauge
+    alarms: str
+    settled: str
+    first_seen: str
+    last_seen: str
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """A window in a list."""
+
+    link: str
+    line: str
+    where: str
+    when: str
+    gauge: Gauge
+    state: str
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A cell of the swimlane: a class for its colour, what it says, and where it leads; empty without windows."""
+
+    level: str = ""
+    mark: str = ""
+    says: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class LaneView:
+    """A row of the swimlane."""
+
+    name: str
+    link: str
+    cells: tuple[CellView, ...]
+
+
+@dataclass(frozen=True)
+class LanesView:
+    """The swimlane: names of days over spans, names of spans, and the lanes; ``size`` is a class for its width."""
+
+    groups: tuple[tuple[str, int], ...]
+    spans: tuple[str, ...]
+    lanes: tuple[LaneView, ...]
+    left_out: int
+    unit: str
+    size: str
+
+
+def gauge(score: float, risk: str, is_alarm: bool = True) -> Gauge:
+    """A score in [0, 1] and its level of risk."""
+    return Gauge(score_text(score), round(100 * min(1.0, max(0.0, score)), 1), _level(score, is_alarm), label(risk, 40))
+
+
+def _level(score: float, is_alarm: bool) -> str:
+    if not is_alarm:
+        return "normal"
+    return "high" if score >= HIGH_RISK else "alert"
+
+
+def stream_of(source: str, group: str, by_group: bool) -> str:
+    """The lane of a window."""
+    return group if by_group and group else source
+
+
+def alert_view(alert: Alert, asked: Asked) -> AlertView:
+    """A group as a row of the list."""
+    parts = []
+    if alert.contested:
+        parts.append(f"{count(alert.contested, 'alarm')} called normal")
+    if alert.suppressed:
+        parts.append(f"{count(alert.suppressed, 'alarm')} kept quiet by {label(alert.suppression, 60)}")
+    return AlertView(
+        asked.link("/triage/windows", alert=alert.alert_id), label(alert.text, _LONGEST) or "(an empty line)",
+        where(alert.source, alert.group_key), gauge(alert.score, alert.risk),
+        f"{count(alert.open, 'open alarm')} of {alert.windows:,}", "; ".join(parts),
+        _minute(alert.first_seen) or str(alert.days[0]), _minute(alert.last_time) or str(alert.days[-1]),
+    )  # fmt: skip
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else ""
+
+
+def where(source: str, group: str) -> str:
+    """Host or session and source in words."""
+    return f"{label(group, 80)}, {label(source, 80)}" if group and group != source else label(source, 80)
+
+
+def window_row(window: JudgedWindow, asked: Asked) -> WindowRow:
+    """A window as a row of the list."""
+    says = {"contested": "called normal", "confirmed": "confirmed", "suppressed": "kept quiet"}
+    when = span_text(window.first_time, window.last_time) if window.first_time else str(window.day)
+    return WindowRow(
+        asked.link(f"/triage/window/{window.day}/{window.window_id}"),
+        label(window.text, _LONGEST) or "(an empty line)", where(window.source, window.group), when,
+        gauge(window.score, window.risk, window.is_anomaly), says.get(window.state, ""),
+    )  # fmt: skip
+
+
+def lanes_view(swimlane: Swimlane, asked: Asked) -> LanesView:
+    """The swimlane as a table of links."""
+    names = [_names(swimlane.begin(span), swimlane.hours) for span in range(swimlane.spans)]
+    groups: list[tuple[str, int]] = []
+    for group, _ in names:
+        if groups and groups[-1][0] == group:
+            groups[-1] = (group, groups[-1][1] + 1)
+        else:
+            groups.append((group, 1))
+    lanes = swimlane.lanes[:MOST_LANES]
+    return LanesView(
+        tuple(groups), tuple(name for _, name in names), tuple(_lane_view(lane, swimlane, asked) for lane in lanes),
+        len(swimlane.lanes) - len(lanes), _unit(swimlane.hours),
+        "few" if swimlane.spans <= 24 else "some" if swimlane.spans <= 48 else "many",
+    )  # fmt: skip
+
+
+def _names(begin: datetime, hours: int) -> tuple[str, str]:
+    return (f"{begin:%m-%d}", f"{begin:%H}") if hours < 24 else (f"{begin:%Y-%m}", f"{begin:%d}")
+
+
+def _unit(hours: int) -> str:
+    return count(hours, "hour") if hours < 24 else count(hours // 24, "day")
+
+
+def _lane_view(lane: Lane, swimlane: Swimlane, asked: Asked) -> LaneView:
+    cells = [_cell_view(lane, span, lane.cells.get(span), swimlane, asked) for span in range(swimlane.spans)]
+    return LaneView(label(lane.name, 60), asked.link("/triage/windows", host=lane.name), tuple(cells))
+
+
+def _cell_view(lane: Lane, span: int, cell: Cell | None, swimlane: Swimlane, asked: Asked) -> CellView:
+    if cell is None:
+        return CellView()
+    begin = swimlane.begin(span)
+    end = begin + timedelta(hours=swimlane.hours)
+    level = _level(cell.score, True) if cell.alarms else f"quiet{min(4, int(10 * cell.score))}"
+    mark = "" if not cell.alarms else str(cell.alarms) if cell.alarms < 10 else "9+"
+    says = f"{label(lane.name, 60)}, {span_text(begin, end)}: {count(cell.alarms, 'alarm')}, highest score "
+    link = asked.link("/triage/windows", host=lane.name, at=_stamp(begin), hours=swimlane.hours)
+    return CellView(level, mark, says + score_text(cell.score), link)
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def headline(alerts: Sequence[Alert], swimlane: Swimlane | None, hosts: Collection[str]) -> str:
+    """What there is to do, in one sentence."""
+    if swimlane is None:
+        return "No day of this range was judged."
+    still = [alert for alert in alerts if alert.open]
+    if not still:
+        return f"No open alarm among {count(swimlane.windows, 'window')}."
+    alarms = sum(alert.open for alert in still)
+    return (
+        f"{count(len(still), 'alert')} with {count(alarms, 'open alarm')}, on {count(len(hosts), 'host')}, "
+        f"among {count(swimlane.windows, 'window')}."
+    )
