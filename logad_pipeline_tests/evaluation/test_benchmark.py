@@ -188,7 +188,8 @@ def seed_run(log10_p: list[float], parts: list[int] | None = None, different: in
     truth = np.zeros(len(values), dtype=np.bool_)
     numbers = np.array(parts or [0] * len(values), dtype=np.int64)
     kinds = [str(i % different).encode() for i in range(len(values))]
-    return SeedRun(0, {}, values, kinds, truth, numbers, 0.0, 0.0, [], [])
+    novel = np.zeros(len(values), dtype=np.bool_)
+    return SeedRun(0, {}, values, kinds, novel, truth, numbers, 0.0, 0.0, [], [])
 
 
 def fixed_scores(run: SeedRun, rate: float) -> np.ndarray:

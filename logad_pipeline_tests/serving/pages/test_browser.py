@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 _MOST_TABS = 60
+_PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -56,8 +58,23 @@ def serve(app: APIFlask) -> Iterator[str]:
         server.shutdown()
 
 
+@contextmanager
+def leaving(browser: Chrome) -> Iterator[None]:
+    """What is done within leads to another page, which is there when it ends; a slow machine is no failure."""
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.execute_script("window.left = false")
+    yield
+    arrived = "return document.readyState === 'complete' && window.left === undefined"
+    WebDriverWait(browser, _PATIENCE_SECONDS, ignored_exceptions=[WebDriverException]).until(
+        lambda there: there.execute_script(arrived), "no other page came"
+    )
+
+
 def click(browser: Chrome, selector: str) -> None:
-    browser.find_element("css selector", selector).click()
+    with leaving(browser):
+        browser.find_element("css selector", selector).click()
 
 
 def text(browser: Chrome) -> str:
@@ -133,12 +150,10 @@ def test_with_the_keyboard_alone(browser: Chrome, address: str, lake: Lake) -> N
     press(Keys.TAB)
     assert browser.switch_to.active_element.text == "Skip to the content"
     press(Keys.ENTER)
-    tab_to(".lanes td a")
-    press(Keys.ENTER)
-    tab_to(".rows a")
-    press(Keys.ENTER)
-    tab_to("button[value=normal]")
-    press(Keys.ENTER)
+    for selector in (".lanes td a", ".rows a", "button[value=normal]"):
+        tab_to(selector)
+        with leaving(browser):
+            press(Keys.ENTER)
     assert "Noted: normal." in text(browser)
     assert len(read_feedback(lake)) == 1
 
