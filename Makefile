@@ -28,8 +28,10 @@ demo: install
 	@echo "Dagster's pages:  make dev      then http://127.0.0.1:3000"
 	@echo "MLflow's pages:   make mlflow   then http://127.0.0.1:5000"
 
+# One thread a worker: two that each use all cores are slower than either.
+WORKERS ?= 2
 test: install check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # A whole deployment over minutes, with its servers and a browser where Chromium is installed.
 story: install
