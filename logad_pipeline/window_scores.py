@@ -18,7 +18,7 @@ import numpy as np
 
 from logad_pipeline.detectors.base import Float32Array, FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector
-from logad_pipeline.windows import WindowIndex, WindowSet
+from logad_pipeline.windows import WindowSet
 
 READ_AT_ONCE: Final = 512
 """Unique windows of several askers that the encoder reads together: how long the next one waits at most."""
@@ -136,7 +136,7 @@ class RememberedScores:
             new = [key for key in wanted if key not in known]
             if new:
                 self._tell("read", len(new))
-                known |= dict(zip(new, ask(self._model, _window_set([wanted[key] for key in new])), strict=True))
+                known |= dict(zip(new, ask(self._model, WindowSet.distinct(wanted[key] for key in new)), strict=True))
             with self._access:
                 self._remember({key: known[key] for key in new})
             for asked in turn:
@@ -158,10 +158,3 @@ def _key(window: Sequence[str]) -> bytes:
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     return digest.digest()
-
-
-def _window_set(windows: list[tuple[str, ...]]) -> WindowSet:
-    index = WindowIndex()
-    for window in windows:
-        index.add_lines(window)
-    return index.build()

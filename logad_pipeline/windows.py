@@ -262,6 +262,14 @@ class WindowSet:
         line_ids = np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32)
         return cls(index.texts, offsets, line_ids, np.ones(len(ids), dtype=np.int64))
 
+    @staticmethod
+    def distinct(windows: Iterable[Iterable[str]]) -> WindowSet:
+        """The different ones of ``windows``, given by their normalised lines, in the order in which they first come."""
+        index = WindowIndex()
+        for lines in windows:
+            index.add_lines(lines)
+        return index.build()
+
     def kinds(self) -> list[bytes]:
         """What windows of the same set of lines have in common, one value a window."""
         return [np.unique(self.lines(index)).tobytes() for index in range(len(self))]

@@ -80,7 +80,7 @@ class TailCalibration:
         scale, shape = _fit_tail(values[start:], weight[start:])
         # What some windows reach is no rarer than counted, whatever the tail says; it goes on from there.
         last = max(start, int(np.flatnonzero(at_least >= min(_COUNTED, total))[-1]))
-        p[start:] = np.maximum(p[start:], p[start] * _survival(values[start:] - values[start], scale, shape))
+        p[start:] = np.maximum(p[start:], p[start] * np.exp(-_drop(values[start:] - values[start], scale, shape)))
         chosen = np.unique(np.linspace(0, last, min(_KNOTS, last + 1)).round().astype(int))
         scale += shape * float(values[last] - values[start])
         return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
@@ -90,10 +90,8 @@ class TailCalibration:
         least held-out one."""
         knots, log_p = np.array(self.knots), np.array(self.log10_p)
         inside = np.interp(scores, knots, log_p, left=0.0)
-        beyond = np.maximum(scores - knots[-1], 0.0) / self.tail_scale
-        shape = self.tail_shape
-        drop = np.log1p(shape * beyond) / shape if shape > 1e-6 else beyond
-        tail = log_p[-1] - drop / math.log(10)
+        beyond = np.maximum(scores - knots[-1], 0.0)
+        tail = log_p[-1] - _drop(beyond, self.tail_scale, self.tail_shape) / math.log(10)
         shown = -math.log10(self.windows + 1) - _BEYOND
         tail = np.where(tail < shown, shown - np.log10(1 + np.maximum(shown - tail, 0.0)), tail)
         return np.asarray(np.where(scores > knots[-1], tail, inside))
@@ -136,10 +134,10 @@ def _without_noise(scores: FloatArray) -> FloatArray:
     return np.asarray(merged[inverse])
 
 
-def _survival(excess: FloatArray, scale: float, shape: float) -> FloatArray:
-    """Of a generalised Pareto distribution."""
-    drop = np.log1p(shape * excess / scale) / shape if shape > 1e-6 else excess / scale
-    return np.asarray(np.exp(-drop))
+def _drop(excess: FloatArray, scale: float, shape: float) -> FloatArray:
+    """Minus the natural logarithm of a generalised Pareto distribution's survival function."""
+    beyond = excess / scale
+    return np.asarray(np.log1p(shape * beyond) / shape if shape > 1e-6 else beyond)
 
 
 def _fit_tail(values: FloatArray, weight: FloatArray) -> tuple[float, float]:

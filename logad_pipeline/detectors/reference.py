@@ -72,10 +72,10 @@ class Reference:
 
     def novel(self, windows: WindowSet) -> npt.NDArray[np.bool_]:
         """Which windows hold a line that is not among :attr:`known_texts`, bool ``[n]``."""
-        used, place = np.unique(windows.line_ids, return_inverse=True)
-        unknown = np.array([windows.texts[i] not in self.known_texts for i in used], dtype=np.bool_)
         if not len(windows):
             return np.zeros(0, dtype=np.bool_)
+        used, place = np.unique(windows.line_ids, return_inverse=True)
+        unknown = np.array([windows.texts[i] not in self.known_texts for i in used], dtype=np.bool_)
         return np.asarray(np.logical_or.reduceat(unknown[place], windows.offsets[:-1]))
 
     def column(self, name: str, rows: IntArray) -> FloatArray:

@@ -6,7 +6,7 @@ not: telling anybody (`notices`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from hashlib import blake2b
@@ -21,7 +21,7 @@ from .suppressions import Suppression, read_suppressions
 from .tables import Lake
 from .windowing import texts_of
 
-__all__ = ["Alert", "fold_alerts", "read_alerts", "suppressed_hits"]
+__all__ = ["Alert", "fold_alerts", "loudest_line", "read_alerts", "suppressed_hits"]
 
 _KEPT_IDS: Final = 50
 _COLUMNS: Final = (
@@ -128,9 +128,14 @@ def _alarms(lake: Lake, day: date) -> list[dict[str, Any]]:
     for batch in lake.scan("scores", [day], _COLUMNS, where=ds.field("is_anomaly")):
         rows += batch.to_pylist()
     for row in rows:
-        # A day that an earlier release judged does not say which line surprised most: the first stands for it.
-        row["line"] = row["text_ids"][row["worst"] or 0]
+        row["line"] = loudest_line(row["text_ids"], row["worst"])
     return rows
+
+
+def loudest_line(text_ids: Sequence[int], worst: int | None) -> int:
+    """The text of a window's line that surprised most, by which its alarms are grouped."""
+    # A day that an earlier release judged does not say which one it was: the first stands for it.
+    return text_ids[worst or 0]
 
 
 def _alert_of(alerts: dict[str, Alert], row: dict[str, Any], text: str, day: date) -> Alert:

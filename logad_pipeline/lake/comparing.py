@@ -16,7 +16,7 @@ from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.pseudo import corrupt
 from logad_pipeline.evaluation.comparison import Answers, Comparison, Measured, gate, measure
-from logad_pipeline.windows import WindowIndex, WindowSet
+from logad_pipeline.windows import WindowSet
 
 from .feedback import ANOMALOUS, read_feedback
 from .labels import label_windows, read_labels
@@ -126,8 +126,5 @@ def _broken(
     texts = texts_of(lake, days) if windows else {}
     distinct = sorted(set(windows))
     chosen = np.random.default_rng([seed, 80]).permutation(len(distinct))[:BROKEN]
-    index = WindowIndex()
-    for row in sorted(chosen.tolist()):
-        index.add_lines(texts[number] for number in distinct[row])
-    unbroken = index.build()
+    unbroken = WindowSet.distinct([texts[number] for number in distinct[row]] for row in sorted(chosen.tolist()))
     return unbroken, corrupt(unbroken, BROKEN, seed).windows if len(unbroken) else unbroken

@@ -20,7 +20,7 @@ import pyarrow.dataset as ds
 from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
-from logad_pipeline.windows import WindowIndex
+from logad_pipeline.windows import WindowSet
 
 from .drift import DriftGauge, gauge_of
 from .record_scores import RecordScores
@@ -124,10 +124,7 @@ def score_windows(
 def _score(model: AnomalyDetector, windows: list[Sequence[int]], texts: Mapping[int, str]) -> Iterator[CachedScore]:
     if any(number not in texts for ids in windows for number in ids):
         raise LakeDamaged("windows hold texts that normalized does not; materialise windows of the day again")
-    index = WindowIndex()
-    for ids in windows:
-        index.add_lines(texts[number] for number in ids)
-    scored = model.score(index.build())
+    scored = model.score(WindowSet.distinct([texts[number] for number in ids] for ids in windows))
     encoded, offsets = scored.encoded, scored.encoded.windows.offsets
     if len(encoded) != len(windows):
         raise LakeDamaged("two texts of the lake share one id; normalise the days again")

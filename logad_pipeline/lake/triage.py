@@ -6,7 +6,7 @@ business of the command line and the pages.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -18,7 +18,7 @@ import pyarrow.dataset as ds
 
 from logad_pipeline.logs.reader import UnreadableInput, read_lines
 
-from .alerts import Alert
+from .alerts import Alert, loudest_line
 from .feedback import NORMAL, read_feedback
 from .ledger import LedgerRow, open_raw, raw_parts, way_out
 from .tables import Lake, LakeDamaged, LakeError
@@ -42,7 +42,7 @@ class Wanted:
     """Which windows of some days; what is ``None`` does not matter.
 
     Attributes:
-        stream: host or session where windows were cut by such, else the source; see `streams_of`.
+        stream: host or session where windows were cut by such, else the source.
         since, before: of the window's first time, with a zone; a window without a time is in no such span.
         alert: those of the alarms that it folds.
         ids: these alone.
@@ -146,7 +146,7 @@ def ranked_windows(
         for row in batch.to_pylist()
     ]
     rows.sort(key=lambda row: places[row["window_id"]])
-    lines = [_loudest(row["text_ids"], row["worst"]) for row in rows]
+    lines = [loudest_line(row["text_ids"], row["worst"]) for row in rows]
     texts, states = texts_of(lake, some, set(lines)), settled(lake, some)
     return [
         JudgedWindow(
@@ -169,7 +169,8 @@ def _best(lake: Lake, days: Collection[date], wanted: Wanted, most: int) -> tupl
     for batch in lake.scan("scores", days, columns, where=wanted.condition()):
         if one is not None:
             pairs = zip(batch.column("text_ids").to_pylist(), batch.column("worst").to_pylist(), strict=True)
-            batch = batch.filter(pa.array([_loudest(ids, worst) == one.text_id for ids, worst in pairs], pa.bool_()))
+            mine = [loudest_line(ids, worst) == one.text_id for ids, worst in pairs]
+            batch = batch.filter(pa.array(mine, pa.bool_()))
         total += batch.num_rows
         best = pa.concat_tables([best, pa.Table.from_batches([batch.select(names).cast(_KEYS)])])
         if best.num_rows > most + _HELD:
@@ -180,11 +181,6 @@ def _best(lake: Lake, days: Collection[date], wanted: Wanted, most: int) -> tupl
 def _first(keys: pa.Table, most: int) -> pa.Table:
     order = pc.sort_indices(keys, sort_keys=[("score", "descending"), ("window_id", "ascending")])
     return keys.take(order.slice(0, most))
-
-
-def _loudest(text_ids: Sequence[int], worst: int | None) -> int:
-    # A day that an earlier release judged does not say which line surprised most: the first stands for it.
-    return text_ids[worst or 0]
 
 
 def read_window(lake: Lake, day: date, window_id: str) -> dict[str, Any] | None:

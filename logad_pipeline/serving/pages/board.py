@@ -19,7 +19,7 @@ from logad_pipeline.reporting.text import time_text, visible
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import Asked, asked
 from logad_pipeline.serving.pages.rendering import page, style_text
-from logad_pipeline.serving.pages.views import alert_view, headline, lanes_view, stream_of
+from logad_pipeline.serving.pages.views import alert_view, by_group, headline, lanes_view, stream_of
 from logad_pipeline.serving.service import service
 from logad_pipeline.serving.sessions import PAGES_PREFIX
 
@@ -94,7 +94,7 @@ def _swimlane(want: Asked) -> Swimlane | None:
         return None
     lake = service().lake
     without = [key for key, state in settled(lake, want.days).items() if state != CONFIRMED]
-    return read_lanes(lake, want.days, by_group=_by_group(), stream=want.host or None, without=without)
+    return read_lanes(lake, want.days, by_group=by_group(), stream=want.host or None, without=without)
 
 
 def _ranges(want: Asked) -> list[tuple[str, str, bool]]:
@@ -110,8 +110,4 @@ def _ranges(want: Asked) -> list[tuple[str, str, bool]]:
 
 
 def _stream(alert: Alert) -> str:
-    return stream_of(alert.source, alert.group_key, _by_group())
-
-
-def _by_group() -> bool:
-    return service().settings.windows.group_by == "host"
+    return stream_of(alert.source, alert.group_key)

@@ -16,6 +16,7 @@ from logad_pipeline.lake.lanes import Cell, Lane, Swimlane
 from logad_pipeline.lake.triage import JudgedWindow
 from logad_pipeline.reporting.text import count, label, score_text, span_text
 from logad_pipeline.serving.pages.asked import Asked
+from logad_pipeline.serving.service import service
 
 MOST_LANES: Final = 40
 _LONGEST: Final = 240
@@ -99,9 +100,14 @@ def _level(score: float, is_alarm: bool) -> str:
     return "high" if score >= HIGH_RISK else "alert"
 
 
-def stream_of(source: str, group: str, by_group: bool) -> str:
+def by_group() -> bool:
+    """Whether a window's lane is its group rather than its source: where groups are hosts."""
+    return service().settings.windows.group_by == "host"
+
+
+def stream_of(source: str, group: str) -> str:
     """The lane of a window."""
-    return group if by_group and group else source
+    return group if group and by_group() else source
 
 
 def alert_view(alert: Alert, asked: Asked) -> AlertView:

@@ -5,7 +5,7 @@ Belongs here: reading for these two pages. What a click changes is in `changing`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
@@ -15,18 +15,18 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from logad_pipeline.detectors.calibration import HIGH_RISK, THRESHOLD
-from logad_pipeline.lake.alerts import Alert, read_alerts
+from logad_pipeline.lake.alerts import Alert, loudest_line, read_alerts
 from logad_pipeline.lake.feedback import read_feedback
 from logad_pipeline.lake.scoring import check_masks
 from logad_pipeline.lake.shown_rows import explained_window
 from logad_pipeline.lake.tables import LakeError, LakeNotFound
-from logad_pipeline.lake.triage import Wanted, ranked_windows, raw_lines, read_window
+from logad_pipeline.lake.triage import RawLine, Wanted, ranked_windows, raw_lines, read_window
 from logad_pipeline.reporting.ranking import window_view
 from logad_pipeline.reporting.text import label, shorten, span_text, time_text, visible
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import Asked, asked, day_of, moment, number, word
 from logad_pipeline.serving.pages.rendering import mlflow_pages, page
-from logad_pipeline.serving.pages.views import alert_view, stream_of, where, window_row
+from logad_pipeline.serving.pages.views import alert_view, by_group, stream_of, where, window_row
 from logad_pipeline.serving.problems import Problem
 from logad_pipeline.serving.service import service
 from logad_pipeline.serving.sessions import PAGES_PREFIX
@@ -39,27 +39,16 @@ _LONGEST_LINE: Final = 2000
 _CONTEXTS: Final = (5, 20, 100)
 
 
-@dataclass(frozen=True)
-class LineRow:
-    """A raw line: its number in the landed file, and whether it belongs to the window."""
-
-    number: int
-    text: str
-    in_window: bool
-    gap: bool
-
-
 @routes.get("/triage/windows")
 @needs("read")
 def windows() -> Response:
     """Windows of the days that are asked for, of a host, a span of time or an alert, the highest score first."""
     want, own = asked(service().lake), service()
     at, hours, alert_id = moment("at"), number("hours", 1, 24 * 366), word("alert", 40)
-    by_group = own.settings.windows.group_by == "host"
     shown = number("page", 1, _MOST_PAGES) or 1
     alert = _alert(want, alert_id) if alert_id else None
     wanted = Wanted(
-        stream=want.host or None, by_group=by_group, since=at, before=at + timedelta(hours=hours) if at else None,
+        stream=want.host or None, by_group=by_group(), since=at, before=at + timedelta(hours=hours) if at else None,
         alert=alert,
     )  # fmt: skip
     skip = _A_PAGE * (shown - 1)
@@ -93,7 +82,7 @@ def window(day: str, window_id: str) -> Response:
     lines, damage = _lines(on, window_id, context)
     of = _alert_of(on, row)
     said = read_feedback(own.lake, [on]).get(window_id)
-    stream = stream_of(row["source"], row["group_key"], own.settings.windows.group_by == "host")
+    stream = stream_of(row["source"], row["group_key"])
     address = f"/triage/window/{on}/{window_id}"
     return page(
         "one_window.html.j2", asked=want, window=view, day=on, window_id=window_id, note=note, lines=lines,
@@ -127,7 +116,7 @@ def _alert_of(day: date, row: dict[str, Any]) -> Alert | None:
         return None
     for alert in read_alerts(service().lake, [day]):
         same = (alert.source, alert.group_key) == (row["source"], row["group_key"])
-        if same and alert.text_id == row["text_ids"][row["worst"] or 0]:
+        if same and alert.text_id == loudest_line(row["text_ids"], row["worst"]):
             return alert
     return None
 
@@ -149,15 +138,15 @@ def _explainer(row: dict[str, Any]) -> tuple[Any, str]:
     return served.explain, ""
 
 
-def _lines(day: date, window_id: str, context: int) -> tuple[list[LineRow], str]:
+def _lines(day: date, window_id: str, context: int) -> tuple[list[RawLine], str]:
     """The raw lines with their neighbours; or why there are none."""
     try:
         found = list(islice(raw_lines(service().lake, day, window_id, context), _MOST_LINES))
     except LakeError as error:
         return [], str(error)
     return [
-        LineRow(line.number, shorten(visible(line.text[:_LONGEST_LINE]), 2 * _LONGEST_LINE)
-                + ("…" if len(line.text) > _LONGEST_LINE else ""), line.in_window, line.gap)
+        replace(line, text=shorten(visible(line.text[:_LONGEST_LINE]), 2 * _LONGEST_LINE)
+                + ("…" if len(line.text) > _LONGEST_LINE else ""))
         for line in found
     ], ""  # fmt: skip
 

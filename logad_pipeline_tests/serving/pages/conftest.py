@@ -81,8 +81,12 @@ def two_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lake(two_days: Path, tmp_path: Path) -> Lake:
     """A copy of it, where `make_app` looks for its lake."""
-    shutil.copytree(two_days, tmp_path / "lake")
-    return Lake(tmp_path / "lake")
+    return copied(two_days, tmp_path)
+
+
+def copied(root: Path, folder: Path) -> Lake:
+    """A copy of a lake, to be written to."""
+    return Lake(Path(shutil.copytree(root, folder / "lake")))
 
 
 @pytest.fixture

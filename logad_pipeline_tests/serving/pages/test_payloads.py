@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ from logad_pipeline_tests.orchestration.conftest import logad
 from logad_pipeline_tests.payloads import OBEYED, PAYLOADS
 from logad_pipeline_tests.serving.conftest import MakeApp, own
 
-from .conftest import BROWSER, Looked
+from .conftest import BROWSER, Looked, copied
 
 TAGS = {
     "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "form", "input", "label", "button", "main",
@@ -55,8 +54,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def lake(hostile: Path, tmp_path: Path) -> Lake:
-    shutil.copytree(hostile, tmp_path / "lake")
-    return Lake(tmp_path / "lake")
+    return copied(hostile, tmp_path)
 
 
 @pytest.fixture
