@@ -281,6 +281,17 @@ class WindowSet:
         ids = self.line_ids[self.places(chosen)]
         return WindowSet(self.texts, offsets, ids, self.counts[chosen] if counts is None else counts)
 
+    def joined(self, other: WindowSet) -> WindowSet:
+        """Both sets, one after the other, over the texts of both; what is in both is there twice."""
+        number = {text: i for i, text in enumerate(dict.fromkeys([*self.texts, *other.texts]))}
+        renumbered = np.array([number[text] for text in other.texts], dtype=np.int32)[other.line_ids]
+        return WindowSet(
+            list(number),
+            np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]]),
+            np.concatenate([self.line_ids, renumbered]),
+            np.concatenate([self.counts, other.counts]),
+        )
+
     def places(self, indices: IntArray) -> IntArray:
         """Where the lines of the windows at ``indices`` stand in ``line_ids``, window after window."""
         lengths = np.diff(self.offsets)[indices]

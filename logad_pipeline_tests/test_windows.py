@@ -241,3 +241,11 @@ def test_an_empty_index_builds_an_empty_set() -> None:
     built = WindowIndex().build()
     assert len(built) == 0
     assert len(built.take([])) == 0
+
+
+def test_joined_sets_hold_the_windows_of_both_over_each_text_once() -> None:
+    one, other = WindowSet.of_lines([["a", "b"], ["c"]]), WindowSet.of_lines([["b", "d"], ["c"]])
+    both = one.joined(other.take([1, 0], np.array([3, 4])))
+    assert [[both.texts[i] for i in both.lines(row)] for row in range(4)] == [["a", "b"], ["c"], ["c"], ["b", "d"]]
+    assert both.counts.tolist() == [1, 1, 3, 4]
+    assert len(both.texts) == len(set(both.texts)) == 4

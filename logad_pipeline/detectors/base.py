@@ -55,6 +55,14 @@ class EncodedWindows:
         none, lines = np.zeros((len(windows), 1), dtype=np.float32), np.zeros(len(windows.line_ids), dtype=np.float32)
         return cls(windows, none, none, lines, lines, none[:, 0])
 
+    def joined(self, other: EncodedWindows) -> EncodedWindows:
+        """Both, one after the other; see :meth:`WindowSet.joined`."""
+        columns = (
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("cls", "mean", "line_surprise", "line_peak", "precision_variance")
+        )
+        return EncodedWindows(self.windows.joined(other.windows), *columns)
+
     def take(self, indices: npt.ArrayLike, counts: npt.NDArray[np.int64] | None = None) -> EncodedWindows:
         """The encoded windows at ``indices``; ``counts`` replaces how often each was seen."""
         chosen = np.asarray(indices, dtype=np.int64)
@@ -76,6 +84,8 @@ class Detector(ABC):
     name: ClassVar[str]
     reads_texts_only: ClassVar[bool] = False
     """Whether it looks at the lines alone, and so learns from all windows rather than from a sample."""
+    fits_at_once: ClassVar[bool] = False
+    """Whether fitting takes no training by steps, so that it can be fitted anew as time goes on."""
     needs_contrast: ClassVar[bool] = False
     """Whether it cannot learn without pseudo-anomalies, and so is left out where none can be made."""
 

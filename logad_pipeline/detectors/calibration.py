@@ -22,7 +22,7 @@ _KNOTS: Final = 1024
 _TAIL_SHARE: Final = 0.05
 _TAIL_MIN: Final = 20
 _BEYOND: Final = 2.0
-"""Decades beyond the rarest that was held out, within which the tail is taken at its word."""
+"""Decades beyond the rarest that was held out, within which a tail of known width is taken at its word."""
 
 
 _COUNTED: Final = 5
@@ -40,7 +40,8 @@ class TailCalibration:
     What five windows or more have reached is no rarer than that, whatever the tail says: a normal kind of
     window that lies apart from the rest bends no smooth tail. Beyond it the tail goes on from there.
     A hundred times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
-    there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others.
+    there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others. Where
+    all of the tail is one value, nothing is known of its width, and that begins where ``n`` windows end.
 
     When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
     normal behaviour drifts the p-values are those of the old behaviour.
@@ -51,6 +52,7 @@ class TailCalibration:
         tail_scale: scale of the tail beyond the last knot, ``> 0``.
         tail_shape: its shape, ``0 <= shape <= 0.5``.
         windows: how many windows were held out.
+        trusted: decades beyond the rarest of these within which the tail is taken at its word, ``>= 0``.
     """
 
     knots: tuple[float, ...]
@@ -58,6 +60,7 @@ class TailCalibration:
     tail_scale: float
     tail_shape: float
     windows: int
+    trusted: float = _BEYOND
 
     @classmethod
     def fit(cls, scores: FloatArray, counts: npt.NDArray[np.int64]) -> Self:
@@ -78,12 +81,14 @@ class TailCalibration:
         wanted = max(_TAIL_SHARE * total, min(_TAIL_MIN, total / 2))
         start = int(np.flatnonzero(at_least >= wanted)[-1])
         scale, shape = _fit_tail(values[start:], weight[start:])
+        trusted = _BEYOND if len(values) > start + 1 else 0.0
         # What some windows reach is no rarer than counted, whatever the tail says; it goes on from there.
         last = max(start, int(np.flatnonzero(at_least >= min(_COUNTED, total))[-1]))
         p[start:] = np.maximum(p[start:], p[start] * np.exp(-_drop(values[start:] - values[start], scale, shape)))
         chosen = np.unique(np.linspace(0, last, min(_KNOTS, last + 1)).round().astype(int))
         scale += shape * float(values[last] - values[start])
-        return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
+        return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total),
+                   trusted)  # fmt: skip
 
     def log10_p_value(self, scores: FloatArray) -> FloatArray:
         """``log10`` of the p-value of each score, ``<= 0``; strictly lower for higher scores above the
@@ -92,7 +97,7 @@ class TailCalibration:
         inside = np.interp(scores, knots, log_p, left=0.0)
         beyond = np.maximum(scores - knots[-1], 0.0)
         tail = log_p[-1] - _drop(beyond, self.tail_scale, self.tail_shape) / math.log(10)
-        shown = -math.log10(self.windows + 1) - _BEYOND
+        shown = -math.log10(self.windows + 1) - self.trusted
         tail = np.where(tail < shown, shown - np.log10(1 + np.maximum(shown - tail, 0.0)), tail)
         return np.asarray(np.where(scores > knots[-1], tail, inside))
 
@@ -104,6 +109,7 @@ class TailCalibration:
             "tail_scale": self.tail_scale,
             "tail_shape": self.tail_shape,
             "windows": self.windows,
+            "trusted": self.trusted,
         }
 
     @classmethod
@@ -111,7 +117,7 @@ class TailCalibration:
         """Read what :meth:`to_dict` gave."""
         return cls(
             tuple(values["knots"]), tuple(values["log10_p"]), values["tail_scale"], values["tail_shape"],
-            values["windows"],
+            values["windows"], values["trusted"],
         )  # fmt: skip
 
 
@@ -171,13 +177,16 @@ class Calibration:
     Attributes:
         held_out: on the held-out windows.
         learned: on training windows; ``None`` to use the held-out ones alone.
+        nats: whether a score is the negative natural logarithm of a probability that the detector has estimated
+            itself. Then no p-value is less than that, however few held-out windows came near it.
     """
 
     held_out: TailCalibration
     learned: TailCalibration | None = None
+    nats: bool = False
 
     @classmethod
-    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None) -> Self:
+    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None, *, nats: bool = False) -> Self:
         """Calibrate on the scores of held-out windows and, where there are any, of training windows.
 
         Raises:
@@ -189,22 +198,26 @@ class Calibration:
         ]  # fmt: skip
         if parts[0] is None:
             raise ValueError("no held-out windows to calibrate on; give more logs")
-        return cls(parts[0], parts[1])
+        return cls(parts[0], parts[1], nats)
 
     def log10_p_value(self, scores: FloatArray) -> FloatArray:
         """``log10`` of the p-value of each score, ``<= 0``."""
-        later = self.held_out.log10_p_value(scores)
-        return later if self.learned is None else np.maximum(later, self.learned.log10_p_value(scores))
+        values = self.held_out.log10_p_value(scores)
+        if self.learned is not None:
+            values = np.maximum(values, self.learned.log10_p_value(scores))
+        return np.maximum(values, -np.asarray(scores) / math.log(10)) if self.nats else values
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {"held_out": self.held_out.to_dict(), "learned": self.learned.to_dict() if self.learned else None}
+        learned = self.learned.to_dict() if self.learned else None
+        return {"held_out": self.held_out.to_dict(), "learned": learned, "nats": self.nats}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_dict` gave."""
         held_out, learned = values["held_out"], values["learned"]
-        return cls(TailCalibration.from_dict(held_out), TailCalibration.from_dict(learned) if learned else None)
+        later = TailCalibration.from_dict(held_out)
+        return cls(later, TailCalibration.from_dict(learned) if learned else None, values["nats"])
 
 
 def fuse(log10_p: Sequence[FloatArray]) -> FloatArray:

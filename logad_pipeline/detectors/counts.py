@@ -22,6 +22,7 @@ class Counts(Detector):
 
     name: ClassVar[str] = "counts"
     reads_texts_only: ClassVar[bool] = True
+    fits_at_once: ClassVar[bool] = True
     squash = staticmethod(root)
     rareness: ClassVar[float] = 1.0
 

@@ -23,6 +23,7 @@ class EmbeddingDistance(Detector):
     """
 
     name: ClassVar[str] = "distance"
+    fits_at_once: ClassVar[bool] = True
 
     def __init__(self, mean: Float32Array | None = None, precision: Float32Array | None = None) -> None:
         self._mean = mean

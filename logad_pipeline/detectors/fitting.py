@@ -27,6 +27,7 @@ from logad_pipeline.detectors.pseudo_records import corrupt_records
 from logad_pipeline.detectors.records import RecordDetector
 from logad_pipeline.detectors.reference import NO_TIME, Reference
 from logad_pipeline.detectors.registry import ALL, DETECTORS, RECORD_DETECTORS, check_names
+from logad_pipeline.detectors.rolling import Followed, fit_in_time
 from logad_pipeline.detectors.training import MlmTrainer, TrainingHistory, TrainingSpec
 from logad_pipeline.detectors.trimming import odd_ones_out
 from logad_pipeline.logs.facts import RecordFacts
@@ -101,7 +102,6 @@ def fit_detector(
     fit = _Fit(stream, split, spec, progress)
     history = fit.train_encoder(checkpoint)
     fit.fit_detectors()
-    fit.fit_record_detectors()
     fit.calibrate()
     reference = fit.reference()
     fusion = fit.weigh(reference)
@@ -168,7 +168,7 @@ class _Fit:
 
     def fit_detectors(self) -> None:
         learned = _sample(self.train, MAX_LEARNED)
-        seen = self._encode(learned, "reading training windows", surprise=False)
+        seen = self._seen = self._encode(learned, "reading training windows", surprise=False)
         broken = corrupt(learned, min(MAX_BROKEN, 4 * len(learned)), self.seed).windows
         corrupted = self._encode(broken, "reading broken windows", surprise=False)
         if not len(broken):
@@ -177,21 +177,10 @@ class _Fit:
                 del self.detectors[name]
         for done, (name, detector) in enumerate(self.detectors.items()):
             _tell(self.progress, f"fitting, {name}", done, len(self.detectors))
-            # What is learned from texts alone needs no sample.
-            detector.fit(EncodedWindows.unread(self.train) if detector.reads_texts_only else seen, corrupted)
+            if not detector.fits_at_once:  # those that are, learn while they are calibrated
+                # What is learned from texts alone needs no sample.
+                detector.fit(EncodedWindows.unread(self.train) if detector.reads_texts_only else seen, corrupted)
         _tell(self.progress, "fitting", 1, 1)
-
-    def fit_record_detectors(self) -> None:
-        facts = self.stream.facts
-        if not facts:
-            return
-        rows = self.split.train[~self.trimmed[self.split.train]]
-        known = [facts[p] for p in sorted({p for row in rows for p in self.stream.positions[row]})]
-        for name in self.spec.detectors:
-            if name in RECORD_DETECTORS:
-                _tell(self.progress, f"fitting, {name}", 0, 1)
-                self.record_detectors[name] = RECORD_DETECTORS[name]()
-                self.record_detectors[name].fit(known, self.seed)
 
     def calibrate(self) -> None:
         """Each detector on the latest windows, which neither it nor the encoder has learned from."""
@@ -206,29 +195,52 @@ class _Fit:
         self.held_log10_p: dict[str, FloatArray] = {}
         self.learned_log10_p: dict[str, FloatArray] = {}
         self.broken_log10_p: dict[str, FloatArray] = {}
-        for name, detector in self.detectors.items():
+        for name, detector in list(self.detectors.items()):
+            before = detector
+            if detector.fits_at_once:
+                followed = self._follow(name, encoded)
+                self.detectors[name] = detector = followed.final
+                held, before = followed.scores, followed.before
+            else:
+                held = detector.score(encoded)[self._held.place]
             again = detector.score(learned)[self._learned.place]
             # Those that read texts alone can look at all training windows for nothing.
             every = (
                 np.repeat(detector.score(EncodedWindows.unread(self.train)), self.train.counts)
                 if detector.reads_texts_only else again
             )  # fmt: skip
-            self._calibrate(name, detector.score(encoded)[self._held.place], latest, again, every)
-            self.broken_log10_p[name] = self.calibrations[name].log10_p_value(detector.score(broken))
-        self._calibrate_records(latest)
+            self._calibrate(name, held, latest, again, every)
+            self.broken_log10_p[name] = self.calibrations[name].log10_p_value(before.score(broken))
+        if self.stream.facts:
+            self._calibrate_records(latest)
+
+    def _pieces(self) -> list[IntArray]:
+        """The two parts that are held out, before each of which what is fitted at once learns anew.
+
+        Not more often: a detector in service stands still for as long as it is measured here.
+        """
+        rows, choose = np.arange(len(self._held.rows)), len(self.split.choose)
+        return [rows[:choose], rows[choose:]]
+
+    def _follow(self, name: str, held: EncodedWindows) -> Followed:
+        """Let a detector learn the held-out windows too; what it said of each before it knew them."""
+        texts_only = DETECTORS[name].reads_texts_only
+        return fit_in_time(
+            lambda: DETECTORS[name].create(self.seed), EncodedWindows.unread(self.train) if texts_only else self._seen,
+            EncodedWindows.unread(held.windows) if texts_only else held,
+            self._held.place, ~self.trimmed[self._held.rows], self._pieces(),
+        )  # fmt: skip
 
     def _calibrate(
         self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray, every: FloatArray
     ) -> None:
         """Calibrate on ``held`` and on ``every`` training window that was scored; of these ``learned`` are noted."""
-        calibration = Calibration.fit(held[latest], every)
+        calibration = Calibration.fit(held[latest], every, nats=name in RECORD_DETECTORS)
         self.calibrations[name] = calibration
         self.held_log10_p[name] = calibration.log10_p_value(held)
         self.learned_log10_p[name] = calibration.log10_p_value(learned)
 
     def _calibrate_records(self, latest: npt.NDArray[np.bool_]) -> None:
-        if not self.record_detectors:
-            return
         facts, ends = self._facts_of(self._held.rows)
         earlier, earlier_ends = self._facts_of(self._learned.rows)
         window_of = np.repeat(np.arange(len(self._held.rows)), np.diff(ends))
@@ -237,16 +249,37 @@ class _Fit:
         # A broken window has the records of some normal one, and a broken record stands in its own window.
         lent = rng.integers(len(self._held.rows), size=len(self.broken))
         homes = window_of[[place for place, _ in changed]] if changed else np.zeros(0, dtype=np.int64)
-        for name, detector in self.record_detectors.items():
-            worst = np.maximum.reduceat(detector.score(facts), ends[:-1])
-            learned = np.maximum.reduceat(detector.score(earlier), earlier_ends[:-1])
+        for name in (name for name in self.spec.detectors if name in RECORD_DETECTORS):
+            _tell(self.progress, f"fitting, {name}", 0, 1)
+            worst, before = self._follow_records(name)
+            learned = np.maximum.reduceat(self.record_detectors[name].score(earlier), earlier_ends[:-1])
             self._calibrate(name, worst, latest, learned, learned)
-            spoilt = detector.score([fact for _, fact in changed])
+            spoilt = before.score([fact for _, fact in changed])
             broken = self.calibrations[name].log10_p_value(np.maximum(spoilt, worst[homes]))
             self.broken_log10_p[name] = np.concatenate([self.held_log10_p[name][lent], broken])
         for name in self.detectors:
             self.broken_log10_p[name] = np.concatenate([self.broken_log10_p[name], self.held_log10_p[name][homes]])
         self._homes = self.stream.ids[self._held.rows[homes]]
+
+    def _follow_records(self, name: str) -> tuple[FloatArray, RecordDetector]:
+        """As :meth:`_follow`, for a detector of records: the largest score of those of each held-out window, and the
+        detector before it knew the last of them."""
+        rows = self._held.rows
+        known = self.split.train[~self.trimmed[self.split.train]]
+        worst = np.empty(len(rows))
+        for piece in self._pieces():
+            before = self._fit_records(name, known)
+            facts, ends = self._facts_of(rows[piece])
+            worst[piece] = np.maximum.reduceat(before.score(facts), ends[:-1])
+            known = np.concatenate([known, rows[piece][~self.trimmed[rows[piece]]]])
+        self.record_detectors[name] = self._fit_records(name, known)
+        return worst, before
+
+    def _fit_records(self, name: str, rows: IntArray) -> RecordDetector:
+        detector = RECORD_DETECTORS[name]()
+        detector.fit([self.stream.facts[p] for p in sorted({p for row in rows for p in self.stream.positions[row]})],
+                     self.seed)  # fmt: skip
+        return detector
 
     def _facts_of(self, rows: IntArray) -> tuple[list[RecordFacts], IntArray]:
         """The records of some windows, and where each window's begin and end."""
@@ -266,7 +299,7 @@ class _Fit:
         log10_p[self._learned.rows] = np.stack([self.learned_log10_p[name] for name in names], axis=1)
         broken = self.broken
         if self.record_detectors:
-            broken = _joined(broken, stream.windows.take(self._homes))
+            broken = broken.joined(stream.windows.take(self._homes))
         sources = stream.source or [""] * total
         groups = list(zip(sources, stream.group or [""] * total, strict=True))
         times = stream.time_us or [None] * total
@@ -307,16 +340,6 @@ def _sample(windows: WindowSet, most: int) -> WindowSet:
     chosen = np.concatenate([often, drawn])
     counts = np.concatenate([windows.counts[often], np.maximum(1, np.round(windows.counts[drawn] * scale))])
     return windows.take(chosen, counts.astype(np.int64))
-
-
-def _joined(one: WindowSet, other: WindowSet) -> WindowSet:
-    """Both sets, one after the other, over the texts of both."""
-    return WindowSet(
-        [*one.texts, *other.texts],
-        np.concatenate([one.offsets, one.offsets[-1] + other.offsets[1:]]),
-        np.concatenate([one.line_ids, other.line_ids + np.int32(len(one.texts))]),
-        np.concatenate([one.counts, other.counts]),
-    )
 
 
 def _numbered(names: Sequence[Hashable]) -> IntArray:

@@ -27,6 +27,7 @@ class Length(Detector):
 
     name: ClassVar[str] = "length"
     reads_texts_only: ClassVar[bool] = True
+    fits_at_once: ClassVar[bool] = True
 
     def __init__(self, lengths: FloatArray | None = None, counts: FloatArray | None = None) -> None:
         self._lengths = lengths

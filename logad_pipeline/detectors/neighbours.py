@@ -26,6 +26,7 @@ class Neighbours(Detector):
     """
 
     name: ClassVar[str] = "neighbours"
+    fits_at_once: ClassVar[bool] = True
 
     def __init__(
         self,

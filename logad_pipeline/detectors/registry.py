@@ -24,13 +24,14 @@ from logad_pipeline.detectors.records import RecordDetector
 from logad_pipeline.detectors.severity import Severity
 from logad_pipeline.detectors.surprise import Surprise
 from logad_pipeline.detectors.top_tokens import TopTokens
+from logad_pipeline.detectors.unseen import UnseenLines
 from logad_pipeline.detectors.worst_line import WorstLine
 
 DETECTORS: Final[dict[str, type[Detector]]] = {
     detector.name: detector
     for detector in (
         Surprise, WorstLine, TopTokens, PrecisionVariance, EmbeddingDistance, Neighbours, Autoencoder, ScoreHead,
-        NextEvent, Counts, Events, Length,
+        NextEvent, Counts, Events, UnseenLines, Length,
     )
 }  # fmt: skip
 """Detectors of windows, by name."""

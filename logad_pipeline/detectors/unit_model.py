@@ -24,10 +24,11 @@ from logad_pipeline.detectors.pseudo import corrupt
 from logad_pipeline.detectors.reference import Reference
 from logad_pipeline.detectors.unit_reference import split_units
 from logad_pipeline.detectors.units import UnitKind, UnitTable
+from logad_pipeline.detectors.unseen import UnseenLines
 from logad_pipeline.windows import IntArray, WindowSet
 
 UNIT_PREFIX: Final = "unit_"
-_WHOLE: Final[tuple[type[Detector], ...]] = (UnitCounts, Events, Length)
+_WHOLE: Final[tuple[type[Detector], ...]] = (UnitCounts, Events, UnseenLines, Length)
 _BROKEN: Final = 400
 _FOLDS: Final = 8
 _FEW: Final = 50
@@ -131,8 +132,11 @@ class UnitModel:
             risen[name], held[name], learned[name] = _raise(
                 *(_both_ways(reference.column(name, table.rows), table.offsets) for table in (units.held, units.read))
             )
-        whole_unit = _fit_whole(units.learned) if _several_windows(units.learned) else {}
-        for name, detector in whole_unit.items():
+        whole = _WHOLE if _several_windows(units.learned) else ()
+        # What is held out is judged by detectors that have not learned it; in service they have.
+        earlier = _fit_whole(whole, units.learned.bags)
+        whole_unit = _fit_whole(whole, units.learned.bags.joined(units.held.bags))
+        for name, detector in earlier.items():
             scores = detector.score(EncodedWindows.unread(units.held.bags))
             before = _left_out(type(detector), units.learned)
             # Where few units are held out, those that were learned from, each left out in turn, stand among them.
@@ -141,7 +145,7 @@ class UnitModel:
                                               np.zeros(0) if few else before)  # fmt: skip
             held[name] = calibrations[name].log10_p_value(scores)
             learned[name] = calibrations[name].log10_p_value(before[units.which_are_read])
-        broken = _log10_p(whole_unit, calibrations, risen, *_break(units.held, reference, names, seed))
+        broken = _log10_p(earlier, calibrations, risen, *_break(units.held, reference, names, seed))
         return cls(whole_unit, calibrations, risen, _Known(held, learned, broken), scale, reference)
 
     def without(self, *names: str) -> UnitModel:
@@ -196,12 +200,10 @@ def _several_windows(table: UnitTable) -> bool:
     return bool(len(table.rows) > 1.05 * len(table))
 
 
-def _fit_whole(learned: UnitTable) -> dict[str, Detector]:
-    detectors = {}
-    for kind in _WHOLE:
-        detector = kind()
-        detector.fit(EncodedWindows.unread(learned.bags))
-        detectors[UNIT_PREFIX + kind.name] = detector
+def _fit_whole(kinds: Sequence[type[Detector]], bags: WindowSet) -> dict[str, Detector]:
+    detectors = {UNIT_PREFIX + kind.name: kind() for kind in kinds}
+    for detector in detectors.values():
+        detector.fit(EncodedWindows.unread(bags))
     return detectors
 
 

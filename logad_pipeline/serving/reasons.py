@@ -25,6 +25,7 @@ _SAYS: Final = {
     "next_event": "lines come in an order that is not usual",
     "counts": "lines in unusual numbers",
     "events": "an unusual set of lines",
+    "unseen": "lines that were never seen",
     "length": "an unusual number of lines",
     "entity_graph": "somebody does something to something for the first time, or rarely",
     "parameters": "unusual numbers",

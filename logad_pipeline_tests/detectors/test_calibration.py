@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -220,3 +221,22 @@ def test_a_normal_kind_apart_from_the_rest_is_as_common_as_counted() -> None:
     assert at == pytest.approx(16 / 1001)
     assert 0.9 * at < just_above < at, "the tail goes on from there"
     assert at > beyond > far > 0
+
+
+@pytest.mark.parametrize("windows", [20, 55, 200])
+def test_what_none_of_a_few_windows_showed_is_about_as_rare_as_one_of_them(windows: int) -> None:
+    """All held-out windows score 0, so nothing says how far from 0 is far: the count alone speaks."""
+    calibration = TailCalibration.fit(np.zeros(windows), np.ones(windows, dtype=np.int64))
+    far = 10 ** calibration.log10_p_value(np.array([1.0, 5.0, 100.0]))
+    assert (far > 1 / (20 * windows)).all()
+    assert (np.diff(far) < 0).all()
+
+
+def test_a_probability_that_a_detector_states_is_not_undercut() -> None:
+    """One in fifty, says the detector; that none of five hundred windows had it makes it no rarer."""
+    held = np.zeros(500)
+    stated = np.array([0.0, math.log(50), math.log(1e9)])
+    values = Calibration.fit(held, held, nats=True).log10_p_value(stated)
+    assert values[1] == pytest.approx(-math.log10(50))
+    assert values[2] == Calibration.fit(held, held).log10_p_value(stated)[2]
+    assert Calibration.from_dict(Calibration.fit(held, nats=True).to_dict()).nats

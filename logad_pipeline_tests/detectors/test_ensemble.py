@@ -115,8 +115,8 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("{", "damaged"),
-        ('{"format": 99}', "model format 99, this release reads 3"),
-        ('{"format": 3, "detectors": ["oracle"], "record_detectors": []}', r"oracle.* not known here; upgrade"),
+        ('{"format": 99}', "model format 99, this release reads 4"),
+        ('{"format": 4, "detectors": ["oracle"], "record_detectors": []}', r"oracle.* not known here; upgrade"),
     ],
 )
 def test_a_folder_of_another_kind_or_release_is_refused(text: str, complaint: str, tmp_path: Path) -> None:

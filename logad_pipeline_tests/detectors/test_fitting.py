@@ -158,7 +158,7 @@ def test_a_stream_of_one_kind_of_window_is_learned_without_what_needs_contrast(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     one = "query took duration"
-    model = fit_detector(NormalStream(*stream_of([one] * 200)), WINDOW, tiny_fit_spec(2))
+    model = fit_detector(NormalStream(*stream_of([one] * 2000)), WINDOW, tiny_fit_spec(2))
     assert "head is left out" in caplog.text
     assert "head" not in model.names
     assert "distance" in model.names
