@@ -64,6 +64,13 @@ class WindowSpec:
             )
         group_key(self.group_by)
 
+    def ends_early(self, windows: WindowSet) -> npt.NDArray[np.bool_]:
+        """Which windows hold fewer lines than asked for, because their file or day ends there: bool ``[n]``.
+
+        A session has no length that was asked for, so none of them does.
+        """
+        return np.asarray((np.diff(windows.offsets) < self.size) & (self.window_type != "session"))
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values; ``WindowSpec(**spec.to_dict()) == spec``."""
         return asdict(self)

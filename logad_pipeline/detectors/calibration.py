@@ -179,11 +179,13 @@ class Calibration:
         learned: on training windows; ``None`` to use the held-out ones alone.
         nats: whether a score is the negative natural logarithm of a probability that the detector has estimated
             itself. Then no p-value is less than that, however few held-out windows came near it.
+        short: on normal windows cut short, for those that end early; ``None`` where there are none.
     """
 
     held_out: TailCalibration
     learned: TailCalibration | None = None
     nats: bool = False
+    short: TailCalibration | None = None
 
     @classmethod
     def fit(cls, held_out: FloatArray, learned: FloatArray | None = None, *, nats: bool = False) -> Self:
@@ -200,24 +202,25 @@ class Calibration:
             raise ValueError("no held-out windows to calibrate on; give more logs")
         return cls(parts[0], parts[1], nats)
 
-    def log10_p_value(self, scores: FloatArray) -> FloatArray:
-        """``log10`` of the p-value of each score, ``<= 0``."""
+    def log10_p_value(self, scores: FloatArray, short: npt.NDArray[np.bool_] | None = None) -> FloatArray:
+        """``log10`` of the p-value of each score, ``<= 0``; ``short`` says which are of windows that end early."""
         values = self.held_out.log10_p_value(scores)
         if self.learned is not None:
             values = np.maximum(values, self.learned.log10_p_value(scores))
+        if self.short is not None and short is not None:
+            values = np.where(short, np.maximum(values, self.short.log10_p_value(scores)), values)
         return np.maximum(values, -np.asarray(scores) / math.log(10)) if self.nats else values
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        learned = self.learned.to_dict() if self.learned else None
-        return {"held_out": self.held_out.to_dict(), "learned": learned, "nats": self.nats}
+        tails = {"held_out": self.held_out, "learned": self.learned, "short": self.short}
+        return {name: tail.to_dict() if tail else None for name, tail in tails.items()} | {"nats": self.nats}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_dict` gave."""
-        held_out, learned = values["held_out"], values["learned"]
-        later = TailCalibration.from_dict(held_out)
-        return cls(later, TailCalibration.from_dict(learned) if learned else None, values["nats"])
+        learned, short = (TailCalibration.from_dict(values[n]) if values[n] else None for n in ("learned", "short"))
+        return cls(TailCalibration.from_dict(values["held_out"]), learned, values["nats"], short)
 
 
 def fuse(log10_p: Sequence[FloatArray]) -> FloatArray:

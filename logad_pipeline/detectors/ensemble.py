@@ -111,8 +111,9 @@ class AnomalyDetector:
 
     def score_encoded(self, encoded: EncodedWindows) -> ScoredWindows:
         """Score windows that the encoder has already read."""
+        short = self.window_spec.ends_early(encoded.windows)
         log10_p = {
-            name: self.calibrations[name].log10_p_value(detector.score(encoded)) if len(encoded) else np.zeros(0)
+            name: self.calibrations[name].log10_p_value(detector.score(encoded), short) if len(encoded) else np.zeros(0)
             for name, detector in self.detectors.items()
         }
         judged = self.judge(log10_p)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from logad_pipeline.detectors.base import EncodedWindows, FloatArray
-from logad_pipeline.detectors.calibration import Calibration, ScoreScale
+from logad_pipeline.detectors.calibration import Calibration, ScoreScale, TailCalibration
+from logad_pipeline.detectors.cut_short import cut_short
 from logad_pipeline.detectors.encoder import BertEncoder, EncoderSpec
 from logad_pipeline.detectors.ensemble import AnomalyDetector, fused_calibrations
 from logad_pipeline.detectors.fusion import Fusion
@@ -46,6 +47,9 @@ MAX_BROKEN: Final = 300
 """Pseudo-anomalies that the score head learns from."""
 MAX_WEIGHED: Final = 120
 """Pseudo-anomalies that the fusion's weights are learned from."""
+
+MAX_SHORT: Final = 200
+"""Windows cut short that those at the end of a file are compared with."""
 
 FitProgress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total)."""
@@ -99,7 +103,7 @@ def fit_detector(
     """
     started = time.monotonic()
     split = split_in_time(stream.positions, spec.train_share, spec.choose_share)
-    fit = _Fit(stream, split, spec, progress)
+    fit = _Fit(stream, split, window_spec, spec, progress)
     history = fit.train_encoder(checkpoint)
     fit.fit_detectors()
     fit.calibrate()
@@ -133,9 +137,12 @@ def fit_detector(
 class _Fit:
     """The steps of one fit, and what they hand on to one another."""
 
-    def __init__(self, stream: NormalStream, split: Split, spec: FitSpec, progress: FitProgress | None) -> None:
+    def __init__(
+        self, stream: NormalStream, split: Split, window_spec: WindowSpec, spec: FitSpec, progress: FitProgress | None
+    ) -> None:
         self.stream = stream
         self.split = split
+        self.window_spec = window_spec
         self.spec = spec
         self.seed = spec.training.seed
         self.progress = progress
@@ -149,7 +156,6 @@ class _Fit:
         self.calibrations: dict[str, Calibration] = {}
         self._held = Part.of(stream, np.concatenate([split.choose, split.calibrate]))
         self._learned = Part.of(stream, stretches(stream.ids, split.train[~self.trimmed[split.train]], MAX_COMPARED))
-        self._broken_place: list[int] = []
 
     def _trim(self) -> npt.NDArray[np.bool_]:
         """Which windows of the stream are too odd to be learned as normal."""
@@ -192,6 +198,8 @@ class _Fit:
         unbroken = np.isin(self._held.ids, self.stream.ids[self._held.rows[latest]])
         self.broken = corrupt(held_out.take(np.flatnonzero(unbroken)), number, self.seed + 1).windows
         broken = self._encode(self.broken, "reading broken windows")
+        cut = cut_short(held_out.take(np.flatnonzero(unbroken)), self.window_spec, MAX_SHORT, self.seed)
+        short = self._encode(cut, "reading windows cut short") if len(cut) else None
         self.held_log10_p: dict[str, FloatArray] = {}
         self.learned_log10_p: dict[str, FloatArray] = {}
         self.broken_log10_p: dict[str, FloatArray] = {}
@@ -209,7 +217,8 @@ class _Fit:
                 np.repeat(detector.score(EncodedWindows.unread(self.train)), self.train.counts)
                 if detector.reads_texts_only else again
             )  # fmt: skip
-            self._calibrate(name, held, latest, again, every)
+            ends = TailCalibration.fit(before.score(short), cut.counts) if short else None
+            self._calibrate(name, held, latest, again, every, ends)
             self.broken_log10_p[name] = self.calibrations[name].log10_p_value(before.score(broken))
         if self.stream.facts:
             self._calibrate_records(latest)
@@ -232,13 +241,15 @@ class _Fit:
         )  # fmt: skip
 
     def _calibrate(
-        self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray, every: FloatArray
-    ) -> None:
+        self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray, every: FloatArray,
+        short: TailCalibration | None = None,
+    ) -> None:  # fmt: skip
         """Calibrate on ``held`` and on ``every`` training window that was scored; of these ``learned`` are noted."""
-        calibration = Calibration.fit(held[latest], every, nats=name in RECORD_DETECTORS)
+        calibration = replace(Calibration.fit(held[latest], every, nats=name in RECORD_DETECTORS), short=short)
         self.calibrations[name] = calibration
-        self.held_log10_p[name] = calibration.log10_p_value(held)
-        self.learned_log10_p[name] = calibration.log10_p_value(learned)
+        ends_early = self.window_spec.ends_early(self.stream.windows)[self.stream.ids]
+        self.held_log10_p[name] = calibration.log10_p_value(held, ends_early[self._held.rows])
+        self.learned_log10_p[name] = calibration.log10_p_value(learned, ends_early[self._learned.rows])
 
     def _calibrate_records(self, latest: npt.NDArray[np.bool_]) -> None:
         facts, ends = self._facts_of(self._held.rows)

@@ -149,7 +149,7 @@ def test_progress_is_told_to_the_end_of_each_task() -> None:
     )  # fmt: skip
     assert set(told) == {
         "training", "reading training windows", "reading broken windows", "fitting", "calibrating on later windows",
-        "reading training windows again",
+        "reading training windows again", "reading windows cut short",
     }  # fmt: skip
     assert all(done == total for done, total in told.values())
 
