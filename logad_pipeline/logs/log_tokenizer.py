@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-MASK_VERSION: Final = "1"
+MASK_VERSION: Final = "2"
 """Changes whenever any message may come out differently; it travels with every table and model."""
 
 MAX_MESSAGE_CHARS: Final = 1024
@@ -115,6 +115,8 @@ _KEEP_DIGITS = re.compile(
 )
 _HEX_WORD = re.compile(r"^(?=.*\d)(?=.*[a-f])[0-9a-f]{4,}$")
 _ID_WORD = re.compile(r"^(?=.*[a-z])(?=(?:\D*\d){4})[a-z0-9]+$")
+_PREFIXED_ID = re.compile(r"^([a-z]+)_(?=(?:[a-z]*\d){2})(?=.*\d[a-z]|[0-9]*[a-f][0-9a-f]*$)[a-z0-9]{8,}$")
+"""An id behind the name of its kind, as in ``pay_3f29c01b7e``."""
 _NOT_TEXT = re.compile(r"[^\w.*/+-]+")
 _EDGES = re.compile(r"(?<![\w])[./*+_-]+|[./*+_-]+(?![\w])")
 _LIST = re.compile(rf"\b({'|'.join(TYPED_WORDS)})(?:(?: and| or)? \1\b)+")
@@ -140,6 +142,8 @@ def _mask_digits(word: str) -> str:
         return "hex"
     if _ID_WORD.match(word):
         return "id"
+    if prefixed := _PREFIXED_ID.match(word):
+        return f"{prefixed[1]} id"
     parts = _DIGITS_IN_WORD.sub(" num ", word).split()
     return " ".join(stripped for part in parts if (stripped := part.strip("-_.")))
 

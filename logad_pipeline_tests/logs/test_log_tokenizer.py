@@ -21,6 +21,9 @@ normalise = LogTokenizer().normalise
 UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 GOLDEN = {
+    "authorised 12.30 EUR, reference pay_3f29c01b7e": "authorised num eur reference pay id",
+    "charge ch_1a2b3c4d5e of cus_00ff00ff declined": "charge ch id of cus id declined",
+    "net_ipv4_forward tcp_keepalive60 error_code": "net_ipv4_forward tcp_keepalive num error_code",
     # Addresses, with and without a port, a prefix, an interface.
     "Did not receive identification string from 203.0.113.5": "did not receive identification string from ip",
     "connection from 10.0.0.3:8080 accepted": "connection from ip accepted",
