@@ -65,7 +65,7 @@ class WindowSpec:
         group_key(self.group_by)
 
     def ends_early(self, windows: WindowSet) -> npt.NDArray[np.bool_]:
-        """Which windows hold fewer lines than asked for, because their file or day ends there: bool ``[n]``.
+        """Which windows hold fewer lines than this asks for, as at the end of a file or of a day: bool ``[n]``.
 
         A session has no length that was asked for, so none of them does.
         """
@@ -288,12 +288,29 @@ class WindowSet:
         ids = self.line_ids[self.places(chosen)]
         return WindowSet(self.texts, offsets, ids, self.counts[chosen] if counts is None else counts)
 
+    def sample(self, most: int) -> tuple[IntArray, IntArray]:
+        """Numbers and counts of at most ``most`` windows, for :meth:`take`.
+
+        They are the most frequent ones, and a regular sample whose counts stand for the rest.
+        """
+        if len(self) <= most:
+            return np.arange(len(self)), self.counts
+        order = np.argsort(-self.counts, kind="stable")
+        often, seldom = order[: most // 2], order[most // 2 :]
+        drawn = seldom[np.linspace(0, len(seldom) - 1, most - len(often)).astype(np.int64)]
+        scale = self.counts[seldom].sum() / self.counts[drawn].sum()
+        counts = np.concatenate([self.counts[often], np.maximum(1, np.round(self.counts[drawn] * scale))])
+        return np.concatenate([often, drawn]), counts.astype(np.int64)
+
     def joined(self, other: WindowSet) -> WindowSet:
         """Both sets, one after the other, over the texts of both; what is in both is there twice."""
-        number = {text: i for i, text in enumerate(dict.fromkeys([*self.texts, *other.texts]))}
-        renumbered = np.array([number[text] for text in other.texts], dtype=np.int32)[other.line_ids]
+        texts, renumbered = self.texts, other.line_ids
+        if other.texts is not self.texts:
+            number = {text: i for i, text in enumerate(dict.fromkeys([*self.texts, *other.texts]))}
+            texts = list(number)
+            renumbered = np.array([number[text] for text in other.texts], dtype=np.int32)[other.line_ids]
         return WindowSet(
-            list(number),
+            texts,
             np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]]),
             np.concatenate([self.line_ids, renumbered]),
             np.concatenate([self.counts, other.counts]),

@@ -86,6 +86,8 @@ class Detector(ABC):
     """Whether it looks at the lines alone, and so learns from all windows rather than from a sample."""
     fits_at_once: ClassVar[bool] = False
     """Whether fitting takes no training by steps, so that it can be fitted anew as time goes on."""
+    judges_learned: ClassVar[bool] = True
+    """Whether what it says of windows that it has learned tells anything; if not, it is calibrated on others alone."""
     needs_contrast: ClassVar[bool] = False
     """Whether it cannot learn without pseudo-anomalies, and so is left out where none can be made."""
 

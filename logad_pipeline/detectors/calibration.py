@@ -27,6 +27,8 @@ _BEYOND: Final = 2.0
 
 _COUNTED: Final = 5
 """Windows that must have reached a score for their share to be believed more than the tail."""
+_CLEARLY: Final = 0.25
+"""How far beyond the highest score lies clearly beyond it, as a share of it, where no spread says so."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class TailCalibration:
     window that lies apart from the rest bends no smooth tail. Beyond it the tail goes on from there.
     A hundred times rarer than any of ``n`` windows could show is as far as the tail is taken at its word; from
     there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others. Where
-    all of the tail is one value, nothing is known of its width, and that begins where ``n`` windows end.
+    nearly all of the tail is one value, nothing is known of its width, and that begins where ``n`` windows end.
 
     When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
     normal behaviour drifts the p-values are those of the old behaviour.
@@ -80,15 +82,27 @@ class TailCalibration:
         p = (at_least + 1) / (total + 1)
         wanted = max(_TAIL_SHARE * total, min(_TAIL_MIN, total / 2))
         start = int(np.flatnonzero(at_least >= wanted)[-1])
+        if start + 1 == len(values) or at_least[start + 1] < min(_COUNTED, total):
+            return cls._counted(values, p, int(total))
         scale, shape = _fit_tail(values[start:], weight[start:])
-        trusted = _BEYOND if len(values) > start + 1 else 0.0
         # What some windows reach is no rarer than counted, whatever the tail says; it goes on from there.
         last = max(start, int(np.flatnonzero(at_least >= min(_COUNTED, total))[-1]))
         p[start:] = np.maximum(p[start:], p[start] * np.exp(-_drop(values[start:] - values[start], scale, shape)))
         chosen = np.unique(np.linspace(0, last, min(_KNOTS, last + 1)).round().astype(int))
         scale += shape * float(values[last] - values[start])
-        return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total),
-                   trusted)  # fmt: skip
+        return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
+
+    @classmethod
+    def _counted(cls, values: FloatArray, p: FloatArray, windows: int) -> Self:
+        """Where the highest scores are nearly all one value, nothing is known of a tail: only counts speak.
+
+        What lies clearly beyond is as rare as one window more than were held out, and little rarer the further out.
+        """
+        chosen = np.unique(np.linspace(0, len(values) - 1, min(_KNOTS, len(values))).round().astype(int))
+        highest = abs(float(values[-1]))
+        knots = [*values[chosen].tolist(), float(values[-1]) + _CLEARLY * (highest + 0.2)]
+        log10_p = np.log10([*p[chosen], 1 / (windows + 1)]).tolist()
+        return cls(tuple(knots), tuple(log10_p), max(1.0, highest), 0.5, windows, trusted=0.0)
 
     def log10_p_value(self, scores: FloatArray) -> FloatArray:
         """``log10`` of the p-value of each score, ``<= 0``; strictly lower for higher scores above the
@@ -155,9 +169,6 @@ def _fit_tail(values: FloatArray, weight: FloatArray) -> tuple[float, float]:
     share = weight / weight.sum()
     excess = values - values[0]
     mean = float(share @ excess)
-    if mean <= 0:
-        # The whole tail is one value, so nothing is known of its width; claim little.
-        return 0.25 * abs(float(values[0])) + 0.05, 0.5
     above = 1 - (np.cumsum(share) - share / 2)
     second = float((share * above) @ excess)
     shape = 2 - mean / (mean - 2 * second) if mean > 2 * second else 0.5
@@ -177,18 +188,15 @@ class Calibration:
     Attributes:
         held_out: on the held-out windows.
         learned: on training windows; ``None`` to use the held-out ones alone.
-        nats: whether a score is the negative natural logarithm of a probability that the detector has estimated
-            itself. Then no p-value is less than that, however few held-out windows came near it.
         short: on normal windows cut short, for those that end early; ``None`` where there are none.
     """
 
     held_out: TailCalibration
     learned: TailCalibration | None = None
-    nats: bool = False
     short: TailCalibration | None = None
 
     @classmethod
-    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None, *, nats: bool = False) -> Self:
+    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None) -> Self:
         """Calibrate on the scores of held-out windows and, where there are any, of training windows.
 
         Raises:
@@ -200,7 +208,7 @@ class Calibration:
         ]  # fmt: skip
         if parts[0] is None:
             raise ValueError("no held-out windows to calibrate on; give more logs")
-        return cls(parts[0], parts[1], nats)
+        return cls(parts[0], parts[1])
 
     def log10_p_value(self, scores: FloatArray, short: npt.NDArray[np.bool_] | None = None) -> FloatArray:
         """``log10`` of the p-value of each score, ``<= 0``; ``short`` says which are of windows that end early."""
@@ -209,18 +217,18 @@ class Calibration:
             values = np.maximum(values, self.learned.log10_p_value(scores))
         if self.short is not None and short is not None:
             values = np.where(short, np.maximum(values, self.short.log10_p_value(scores)), values)
-        return np.maximum(values, -np.asarray(scores) / math.log(10)) if self.nats else values
+        return values
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         tails = {"held_out": self.held_out, "learned": self.learned, "short": self.short}
-        return {name: tail.to_dict() if tail else None for name, tail in tails.items()} | {"nats": self.nats}
+        return {name: tail.to_dict() if tail else None for name, tail in tails.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_dict` gave."""
         learned, short = (TailCalibration.from_dict(values[n]) if values[n] else None for n in ("learned", "short"))
-        return cls(TailCalibration.from_dict(values["held_out"]), learned, values["nats"], short)
+        return cls(TailCalibration.from_dict(values["held_out"]), learned, short)
 
 
 def fuse(log10_p: Sequence[FloatArray]) -> FloatArray:

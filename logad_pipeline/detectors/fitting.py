@@ -38,7 +38,7 @@ from logad_pipeline.windows import IntArray, WindowSet, WindowSpec
 log = logging.getLogger(__name__)
 
 MAX_LEARNED: Final = 1000
-"""Unique training windows that the detectors over embeddings learn from."""
+"""Unique training windows that the detectors over embeddings learn from, and half as many held-out ones."""
 MAX_REFERENCE: Final = 200_000
 """Windows of the stream, the latest, that are kept for calibrating units."""
 MAX_COMPARED: Final = 300
@@ -48,6 +48,8 @@ MAX_BROKEN: Final = 300
 MAX_WEIGHED: Final = 120
 """Pseudo-anomalies that the fusion's weights are learned from."""
 
+MAX_SHARE_SHORT: Final = 0.1
+"""Share of the windows below which one that ends early is an exception, and is compared with windows cut short."""
 MAX_SHORT: Final = 200
 """Windows cut short that those at the end of a file are compared with."""
 
@@ -173,7 +175,7 @@ class _Fit:
         )
 
     def fit_detectors(self) -> None:
-        learned = _sample(self.train, MAX_LEARNED)
+        learned = self.train.take(*self.train.sample(MAX_LEARNED))
         seen = self._seen = self._encode(learned, "reading training windows", surprise=False)
         broken = corrupt(learned, min(MAX_BROKEN, 4 * len(learned)), self.seed).windows
         corrupted = self._encode(broken, "reading broken windows", surprise=False)
@@ -189,7 +191,7 @@ class _Fit:
         _tell(self.progress, "fitting", 1, 1)
 
     def calibrate(self) -> None:
-        """Each detector on the latest windows, which neither it nor the encoder has learned from."""
+        """Each detector on the latest windows, as it was before it learned from them."""
         held_out = self.stream.windows.take(self._held.ids)
         encoded = self._encode(held_out, "calibrating on later windows")
         learned = self._encode(self.stream.windows.take(self._learned.ids), "reading training windows again")
@@ -198,8 +200,9 @@ class _Fit:
         unbroken = np.isin(self._held.ids, self.stream.ids[self._held.rows[latest]])
         self.broken = corrupt(held_out.take(np.flatnonzero(unbroken)), number, self.seed + 1).windows
         broken = self._encode(self.broken, "reading broken windows")
+        seldom = self.window_spec.ends_early(self.stream.windows)[self.stream.ids].mean() < MAX_SHARE_SHORT
         cut = cut_short(held_out.take(np.flatnonzero(unbroken)), self.window_spec, MAX_SHORT, self.seed)
-        short = self._encode(cut, "reading windows cut short") if len(cut) else None
+        short = self._encode(cut, "reading windows cut short") if len(cut) and seldom else None
         self.held_log10_p: dict[str, FloatArray] = {}
         self.learned_log10_p: dict[str, FloatArray] = {}
         self.broken_log10_p: dict[str, FloatArray] = {}
@@ -218,9 +221,10 @@ class _Fit:
                 if detector.reads_texts_only else again
             )  # fmt: skip
             ends = TailCalibration.fit(before.score(short), cut.counts) if short else None
-            self._calibrate(name, held, latest, again, every, ends)
-            self.broken_log10_p[name] = self.calibrations[name].log10_p_value(before.score(broken))
-        if self.stream.facts:
+            self._calibrate(name, held, latest, again, every if detector.judges_learned else None, ends)
+            ends_early = self.window_spec.ends_early(self.broken)
+            self.broken_log10_p[name] = self.calibrations[name].log10_p_value(before.score(broken), ends_early)
+        if self.stream.facts and any(name in RECORD_DETECTORS for name in self.spec.detectors):
             self._calibrate_records(latest)
 
     def _pieces(self) -> list[IntArray]:
@@ -238,14 +242,15 @@ class _Fit:
             lambda: DETECTORS[name].create(self.seed), EncodedWindows.unread(self.train) if texts_only else self._seen,
             EncodedWindows.unread(held.windows) if texts_only else held,
             self._held.place, ~self.trimmed[self._held.rows], self._pieces(),
+            most=None if texts_only else MAX_LEARNED // 2,
         )  # fmt: skip
 
     def _calibrate(
-        self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray, every: FloatArray,
-        short: TailCalibration | None = None,
+        self, name: str, held: FloatArray, latest: npt.NDArray[np.bool_], learned: FloatArray,
+        every: FloatArray | None, short: TailCalibration | None = None,
     ) -> None:  # fmt: skip
         """Calibrate on ``held`` and on ``every`` training window that was scored; of these ``learned`` are noted."""
-        calibration = replace(Calibration.fit(held[latest], every, nats=name in RECORD_DETECTORS), short=short)
+        calibration = replace(Calibration.fit(held[latest], every), short=short)
         self.calibrations[name] = calibration
         ends_early = self.window_spec.ends_early(self.stream.windows)[self.stream.ids]
         self.held_log10_p[name] = calibration.log10_p_value(held, ends_early[self._held.rows])
@@ -260,9 +265,14 @@ class _Fit:
         # A broken window has the records of some normal one, and a broken record stands in its own window.
         lent = rng.integers(len(self._held.rows), size=len(self.broken))
         homes = window_of[[place for place, _ in changed]] if changed else np.zeros(0, dtype=np.int64)
+        stages, rows = [], self.split.train
+        for piece in (self._held.rows[piece] for piece in self._pieces()):
+            stages.append((self._known_facts(rows), *self._facts_of(piece)))
+            rows = np.concatenate([rows, piece])
+        every = self._known_facts(rows)
         for name in (name for name in self.spec.detectors if name in RECORD_DETECTORS):
             _tell(self.progress, f"fitting, {name}", 0, 1)
-            worst, before = self._follow_records(name)
+            worst, before = self._follow_records(name, stages, every)
             learned = np.maximum.reduceat(self.record_detectors[name].score(earlier), earlier_ends[:-1])
             self._calibrate(name, worst, latest, learned, learned)
             spoilt = before.score([fact for _, fact in changed])
@@ -272,25 +282,32 @@ class _Fit:
             self.broken_log10_p[name] = np.concatenate([self.broken_log10_p[name], self.held_log10_p[name][homes]])
         self._homes = self.stream.ids[self._held.rows[homes]]
 
-    def _follow_records(self, name: str) -> tuple[FloatArray, RecordDetector]:
-        """As :meth:`_follow`, for a detector of records: the largest score of those of each held-out window, and the
-        detector before it knew the last of them."""
-        rows = self._held.rows
-        known = self.split.train[~self.trimmed[self.split.train]]
-        worst = np.empty(len(rows))
-        for piece in self._pieces():
-            before = self._fit_records(name, known)
-            facts, ends = self._facts_of(rows[piece])
-            worst[piece] = np.maximum.reduceat(before.score(facts), ends[:-1])
-            known = np.concatenate([known, rows[piece][~self.trimmed[rows[piece]]]])
-        self.record_detectors[name] = self._fit_records(name, known)
-        return worst, before
+    def _follow_records(
+        self, name: str, stages: list[tuple[list[RecordFacts], list[RecordFacts], IntArray]], every: list[RecordFacts]
+    ) -> tuple[FloatArray, RecordDetector]:
+        """As :meth:`_follow`, for a detector of records.
 
-    def _fit_records(self, name: str, rows: IntArray) -> RecordDetector:
-        detector = RECORD_DETECTORS[name]()
-        detector.fit([self.stream.facts[p] for p in sorted({p for row in rows for p in self.stream.positions[row]})],
-                     self.seed)  # fmt: skip
-        return detector
+        Args:
+            name: the detector.
+            stages: for each piece of what is held out, what is known before it, its records and its windows' ends.
+            every: all that is known in the end.
+
+        Returns:
+            The largest score of those of each held-out window, and the detector before it knew the last of them.
+        """
+        worst = []
+        for known, facts, ends in stages:
+            before = RECORD_DETECTORS[name]()
+            before.fit(known, self.seed)
+            worst.append(np.maximum.reduceat(before.score(facts), ends[:-1]))
+        self.record_detectors[name] = RECORD_DETECTORS[name]()
+        self.record_detectors[name].fit(every, self.seed)
+        return np.concatenate(worst), before
+
+    def _known_facts(self, rows: IntArray) -> list[RecordFacts]:
+        """The records of some windows that are not trimmed, each once, in time order."""
+        kept = rows[~self.trimmed[rows]]
+        return [self.stream.facts[p] for p in sorted({p for row in kept for p in self.stream.positions[row]})]
 
     def _facts_of(self, rows: IntArray) -> tuple[list[RecordFacts], IntArray]:
         """The records of some windows, and where each window's begin and end."""
@@ -338,19 +355,6 @@ class _Fit:
 def _unique(windows: WindowSet, ids: npt.NDArray[np.int64]) -> WindowSet:
     unique, counts = np.unique(ids, return_counts=True)
     return windows.take(unique, counts.astype(np.int64))
-
-
-def _sample(windows: WindowSet, most: int) -> WindowSet:
-    """At most ``most`` of the windows: the most frequent ones, and a regular sample that stands for the rest."""
-    if len(windows) <= most:
-        return windows
-    order = np.argsort(-windows.counts, kind="stable")
-    often, seldom = order[: most // 2], order[most // 2 :]
-    drawn = seldom[np.linspace(0, len(seldom) - 1, most - len(often)).astype(np.int64)]
-    scale = windows.counts[seldom].sum() / windows.counts[drawn].sum()
-    chosen = np.concatenate([often, drawn])
-    counts = np.concatenate([windows.counts[often], np.maximum(1, np.round(windows.counts[drawn] * scale))])
-    return windows.take(chosen, counts.astype(np.int64))
 
 
 def _numbered(names: Sequence[Hashable]) -> IntArray:

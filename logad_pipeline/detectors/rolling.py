@@ -37,6 +37,7 @@ def fit_in_time(
     place: IntArray,
     kept: npt.NDArray[np.bool_],
     pieces: Sequence[IntArray],
+    most: int | None = None,
 ) -> Followed:
     """Fit a detector on what is learned and on what is held out, and score the latter by ones that know less.
 
@@ -50,13 +51,17 @@ def fit_in_time(
         place: int64 ``[N]``, which of ``later`` each window of the held-out stream is.
         kept: bool ``[N]``, which of these are learned from; the others are scored only.
         pieces: numbers in ``0..N``, in time order and together all of them, one piece or more.
+        most: unique held-out windows to learn from, a sample of them; ``None`` for all.
     """
     known = np.zeros(0, dtype=np.int64)
 
     def learned() -> Detector:
         unique, counts = np.unique(place[known], return_counts=True)
+        more = later.take(unique, counts.astype(np.int64))
+        if most is not None:
+            more = more.take(*more.windows.sample(most))
         detector = create()
-        detector.fit(first.joined(later.take(unique, counts.astype(np.int64))) if len(unique) else first)
+        detector.fit(first.joined(more) if len(unique) else first)
         return detector
 
     scores = np.empty(len(place))

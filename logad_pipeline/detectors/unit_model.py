@@ -74,8 +74,8 @@ class UnitModel:
     what is a little odd throughout, and the least one as the least of ``n`` would be
     (``1 - (1 - p)^n``, Šidák, 1967), which sees one odd window and does not favour units of many. Both are
     calibrated on held-out normal units, and the harmonic mean of their p-values once more. Beside them
-    stand the detectors of bags and of length, fitted on whole units. The weights of all are learned as for
-    windows, from units with broken windows in them.
+    stand the detectors of bags, of unseen lines and of length, fitted on whole units. The weights of all are
+    learned as for windows, from units with broken windows in them.
 
     When it does not work: with a dozen held-out units a rate of one in a hundred is an extrapolation. A
     unit far longer or shorter than any held-out one is compared with what there was.
@@ -209,7 +209,7 @@ def _fit_whole(kinds: Sequence[type[Detector]], bags: WindowSet) -> dict[str, De
 
 def _left_out(kind: type[Detector], learned: UnitTable) -> FloatArray:
     """Scores of the units learned from, each by a detector that has not seen it nor its neighbours in time."""
-    scores = np.empty(len(learned))
+    scores = np.zeros(len(learned))
     for fold in np.array_split(np.arange(len(learned)), min(_FOLDS, len(learned))):
         rest = np.setdiff1d(np.arange(len(learned)), fold)
         if len(rest):

@@ -29,6 +29,7 @@ class UnseenLines(Detector):
     name: ClassVar[str] = "unseen"
     reads_texts_only: ClassVar[bool] = True
     fits_at_once: ClassVar[bool] = True
+    judges_learned: ClassVar[bool] = False
 
     def __init__(self, known: frozenset[str] = frozenset(), worth: dict[str, float] | None = None) -> None:
         self._known = known

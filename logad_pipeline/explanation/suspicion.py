@@ -18,6 +18,7 @@ from logad_pipeline.detectors.masking import BoolArray
 from logad_pipeline.explanation.evidence import ShownWindow
 from logad_pipeline.explanation.normal_windows import NormalWindows
 from logad_pipeline.logs.facts import RecordFacts
+from logad_pipeline.windows import WindowSet
 
 SURPRISE: Final = "worst_line"
 NEXT: Final = "next_event"
@@ -87,7 +88,8 @@ def witnesses(
         REPEATED: np.array([repeats[text] for text in shown.texts]),
     }
     if SURPRISE in model.calibrations:
-        rarity[SURPRISE] = -model.calibrations[SURPRISE].log10_p_value(surprise)
+        short = np.repeat(model.window_spec.ends_early(WindowSet.of_lines([shown.texts])), len(surprise))
+        rarity[SURPRISE] = -model.calibrations[SURPRISE].log10_p_value(surprise, short)
     if len(excess):
         # The detector judges windows: what it says of this one is borne by the lines that it expected least.
         loud = model.scale.rarity(shown.detectors.get(NEXT, 0.0))

@@ -115,7 +115,9 @@ _KEEP_DIGITS = re.compile(
 )
 _HEX_WORD = re.compile(r"^(?=.*\d)(?=.*[a-f])[0-9a-f]{4,}$")
 _ID_WORD = re.compile(r"^(?=.*[a-z])(?=(?:\D*\d){4})[a-z0-9]+$")
-_PREFIXED_ID = re.compile(r"^([a-z]+)_(?=(?:[a-z]*\d){2})(?=.*\d[a-z]|[0-9]*[a-f][0-9a-f]*$)[a-z0-9]{8,}$")
+_PREFIXED_ID = re.compile(
+    r"^([a-z]+(?:_[a-z]+)*)_(?=[0-9a-f]{8,}$|\d+(?:[a-z]+\d+){2}|(?:[a-z]+\d+){3})(?=[0-9]*[a-z])(?=(?:[a-z]*\d){2})[a-z0-9]{8,}$"
+)
 """An id behind the name of its kind, as in ``pay_3f29c01b7e``."""
 _NOT_TEXT = re.compile(r"[^\w.*/+-]+")
 _EDGES = re.compile(r"(?<![\w])[./*+_-]+|[./*+_-]+(?![\w])")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -232,11 +231,18 @@ def test_what_none_of_a_few_windows_showed_is_about_as_rare_as_one_of_them(windo
     assert (np.diff(far) < 0).all()
 
 
-def test_a_probability_that_a_detector_states_is_not_undercut() -> None:
-    """One in fifty, says the detector; that none of five hundred windows had it makes it no rarer."""
-    held = np.zeros(500)
-    stated = np.array([0.0, math.log(50), math.log(1e9)])
-    values = Calibration.fit(held, held, nats=True).log10_p_value(stated)
-    assert values[1] == pytest.approx(-math.log10(50))
-    assert values[2] == Calibration.fit(held, held).log10_p_value(stated)[2]
-    assert Calibration.from_dict(Calibration.fit(held, nats=True).to_dict()).nats
+@pytest.mark.parametrize("odd", [0, 1, 4])
+def test_having_seen_a_score_makes_it_no_rarer(odd: int) -> None:
+    scores = np.array([0.0] * (200 - odd) + [1.0] * odd)
+    p = 10 ** TailCalibration.fit(scores, np.ones(200, dtype=np.int64)).log10_p_value(np.array([1.0]))[0]
+    assert (odd + 1) / 201 * 0.6 <= p <= (odd + 1) / 201
+
+
+def test_windows_that_end_early_are_compared_with_others_that_do() -> None:
+    ones = np.ones(200, dtype=np.int64)
+    whole, short = np.linspace(0, 1, 200), np.linspace(0, 5, 200)
+    calibration = Calibration(TailCalibration.fit(whole, ones), short=TailCalibration.fit(short, ones))
+    read = Calibration.from_dict(json.loads(json.dumps(calibration.to_dict())))
+    early, not_early = 10 ** read.log10_p_value(np.array([2.5, 2.5]), np.array([True, False]))
+    assert early == pytest.approx(0.5, abs=0.02)
+    assert not_early < 0.01
