@@ -22,6 +22,7 @@ import pyarrow as pa
 from logad_pipeline.lake.alerts import fold_alerts
 from logad_pipeline.lake.schemas import NORMALIZED, SCORES, WINDOWS
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 
 SIZE, HOSTS, TEXTS = 10, 8, 400
 LAST = date(2026, 3, 31)
@@ -45,12 +46,12 @@ def write_day(lake: Lake, day: date, windows: int, rng: np.random.Generator) -> 
                 "process_pid": "7", "severity_text": "INFO", "body": f"template {text} with number {record}",
                 "source": f"{host}.log", "file_sha256": "0" * 64, "first_line": record + 1, "last_line": record + 1,
                 "text": f"template {text} with number num", "text_id": text, "group_key": host, "group_by": "host",
-                "mask_version": "1", "edges": [], "numbers": [],
+                "mask_version": MASK_VERSION, "edges": [], "numbers": [],
             })  # fmt: skip
         window = {
             "day": day, "window_id": f"{day.toordinal():08x}{number:08x}", "source": f"{host}.log", "group_key": host,
             "lines": [record + 1 for record in ids], "text_ids": texts, "first_line": ids[0] + 1,
-            "last_line": ids[-1] + 1, "first_time": at, "last_time": at, "mask_version": "1",
+            "last_line": ids[-1] + 1, "first_time": at, "last_time": at, "mask_version": MASK_VERSION,
         }  # fmt: skip
         alarm = rng.random() < 0.01
         score = float(rng.uniform(0.5, 1) if alarm else rng.uniform(0, 0.5))
