@@ -109,7 +109,9 @@ def redact_normalised(text: str) -> str:
     text = _KEY_BLOCK.sub("secret", _REQUEST.sub(r"\1 ", text))
     words: list[str] = []
     for word in redact(text).split():
-        announced = bool(words) and _ANNOUNCES.fullmatch(words[-1]) and _NOT_USUAL.match(word)
+        before = words[-1] if words else ""
+        # A secret that was taken out announces no other.
+        announced = before != "secret" and _ANNOUNCES.fullmatch(before) and _NOT_USUAL.match(word)
         words.append("secret" if announced or _made_by_a_machine(word) else word)
     return _TORN.sub("secret", " ".join(words))
 
