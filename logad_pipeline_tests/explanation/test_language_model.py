@@ -273,15 +273,12 @@ def test_of_secrets_in_reasons_none_leaves(cycle_model: AnomalyDetector) -> None
     kinds = ("user", "ip", "host", "file", "process", "cluster")
     windows = []
     for start in range(0, len(secrets), len(CYCLE)):
-        edges = [
-            ((f"{kinds[number % 6]}:{secret}", "app: said", "process:app"),
-             ("process:app", "app: said", f"{kinds[number % 5]}:{secret}"))[:: 1 if number % 2 else -1]
-            for number, (_, secret, _) in enumerate(secrets[start : start + len(CYCLE)])
-        ]  # fmt: skip
-        facts = tuple(
-            RecordFacts(text, pair, (4111.0, 1111.0)) for text, pair in zip(CYCLE, edges, strict=False)
-        )
-        windows.append(ShownWindow(CYCLE[: len(facts)], {}, facts))
+        facts = []
+        for at, (text, (_, secret, _)) in enumerate(zip(CYCLE, secrets[start : start + len(CYCLE)], strict=False)):
+            node, action = f"{kinds[(start + at) % len(kinds)]}:{secret}", f"app: {text}"
+            edge = (node, action, "process:app") if at % 2 else ("process:app", action, node)
+            facts.append(RecordFacts(text, (edge,), (4111.0, 1111.0)))
+        windows.append(ShownWindow(CYCLE[: len(facts)], {}, tuple(facts)))
     named = 0
     for number, evidence in enumerate(Explainer(cycle_model).explain(windows)):
         sent = language_model.data(evidence, [line.text for line in evidence.lines]).lower()
