@@ -50,7 +50,8 @@ class LanguageModel:
     that is late, refused, beyond its schema, holds links or markup, has too few words of the lines that are
     pointed at, or judges the alarm, is dropped for the deterministic words, and that is said.
 
-    When it does not work: a fluent and wrong answer of the right form passes. It is marked as what it is. An
+    When it does not work: a fluent and wrong answer of the right form passes, and so does a judgement in words
+    that no rule of ``verdict_words`` knows, if it speaks of the lines. It is marked as what it is. An
     answer in another language than the lines is dropped, and of lines without two telling words none is asked.
 
     Args:

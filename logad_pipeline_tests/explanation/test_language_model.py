@@ -25,6 +25,9 @@ from logad_pipeline_tests.explanation.wordings import (
     CHECKS,
     GOOD_ANSWERS,
     JUDGEMENTS,
+    MORE_GOOD_SENTENCES,
+    MORE_JUDGEMENTS,
+    MORE_REFUSALS,
     NOTHING_TO_DO_WITH_IT,
     REFUSALS,
 )
@@ -103,6 +106,13 @@ def test_words_of_the_form_are_no_words_of_the_evidence(stub: Stub, evidence: Ev
 @pytest.mark.parametrize("sentence", GOOD_ANSWERS)
 def test_an_answer_about_the_lines_is_shown(stub: Stub, evidence: Evidence, sentence: str) -> None:
     assert "may be wrong" in told_of(stub, evidence, summary=sentence, check_next=CHECKS)
+
+
+def test_sentences_are_told_apart_by_their_wording() -> None:
+    assert [sentence for sentence in MORE_JUDGEMENTS if not verdict_words.judges(sentence)] == []
+    assert [s for s in MORE_REFUSALS if not verdict_words.refuses(s) and not verdict_words.judges(s)] == []
+    good = (*GOOD_ANSWERS, *CHECKS, *MORE_GOOD_SENTENCES)
+    assert [sentence for sentence in good if verdict_words.refuses(sentence) or verdict_words.judges(sentence)] == []
 
 
 def test_nothing_to_check_is_no_answer(stub: Stub, evidence: Evidence) -> None:
