@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from logad_pipeline.explanation.language_model import Explained, LanguageModel
     from logad_pipeline.streams import WindowVerdict
 
+_GUESSES = 2
+
 
 def explain(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Logs to judge and explain.")],
@@ -111,6 +113,9 @@ def _print(verdict: WindowVerdict, why: Evidence, messages: list[str], words: Ex
             print(f"    {plain('; '.join(line.reasons), 300)}")
         if line.expected_line:
             print(f"    expected instead: {plain(line.expected_line)}")
+        for word in line.least_expected():
+            likely = [f"'{plain(one.text, 40)}' ({one.probability:.0%})" for one in word.expected[:_GUESSES]]
+            print(f"      '{plain(word.text, 40)}' where {' or '.join(likely)} was expected")
     if why.nearest is not None:
         print(f"  nearest normal window: alike to {why.nearest.similarity:.0%}, seen {why.nearest.seen} times")
         signs = {"added": "+", "missing": "-", "moved": "~"}
@@ -118,7 +123,7 @@ def _print(verdict: WindowVerdict, why: Evidence, messages: list[str], words: Ex
             if row.change != "same":
                 print(f"    {signs[row.change]} {plain(row.text, 160)}")
     if words is not None:
-        print(f"  in words ({words.note}): {plain(words.words.summary, 600)}")
+        print(f"  in words ({plain(words.note, 300)}): {plain(words.words.summary, 600)}")
         print(f"    likely cause: {plain(words.words.likely_cause, 600)} (confidence {words.words.confidence})")
         for check in words.words.check_next:
             print(f"    check: {plain(check, 300)}")

@@ -67,6 +67,7 @@ class LineEvidence:
         expected_line: the line that the model would have put here; ``""`` where it was not asked.
         words: word by word; empty where the model was not asked.
         expected_next: the lines that were likely to come here after those before it; may be empty.
+        masked_reasons: the reasons again, without names, numbers and quoted lines: what may leave of them.
     """
 
     place: int
@@ -78,6 +79,13 @@ class LineEvidence:
     expected_line: str = ""
     words: tuple[WordEvidence, ...] = ()
     expected_next: tuple[Expected, ...] = ()
+    masked_reasons: tuple[str, ...] = ()
+
+    def least_expected(self, most: int = 3) -> tuple[WordEvidence, ...]:
+        """The words with the most surprise, of those that the model would not have put there; as they are read."""
+        other = [place for place, word in enumerate(self.words) if word.expected and word.expected[0].text != word.text]
+        worst = sorted(other, key=lambda place: (-self.words[place].surprise, place))[:most]
+        return tuple(self.words[place] for place in sorted(worst))
 
 
 @dataclass(frozen=True)

@@ -93,14 +93,16 @@ class Explainer:
         nearest: NearestNormal | None,
     ) -> Evidence:  # fmt: skip
         suspicion = heard.suspicion
+        said = [reasons(place, shown, heard, self.normal, self.model, _LOUD) for place in range(len(shown.texts))]
         lines = tuple(
             LineEvidence(
                 place, text, round(float(suspicion[place]), 3), round(float(surprise[place]), 3),
-                round(self.normal.seen_in(text), 6), reasons(place, shown, heard, self.normal, self.model, _LOUD),
+                round(self.normal.seen_in(text), 6), tuple(reason.text for reason in said[place]),
                 expected[place].text if place in expected else "",
                 expected[place].words if place in expected else (),
                 tuple(Expected(line, round(chance, 4)) for line, chance in heard.likely[place])
                 if heard.likely and place in expected else (),
+                tuple(reason.masked for reason in said[place]),
             )
             for place, text in enumerate(shown.texts)
         )  # fmt: skip

@@ -67,9 +67,9 @@ def strengths(
         "missing": Strength(0.0, 0),
         "order": Strength(0.0, 0),
     }
-    rarity, missing, beside = heard.lack
-    if missing and nearest is not None and nearest.similarity >= _ALIKE:
-        found["missing"] = Strength(rarity, shown.texts.index(beside))
+    lack = heard.lack
+    if lack.text and nearest is not None and nearest.similarity >= _ALIKE:
+        found["missing"] = Strength(lack.rarity, shown.texts.index(lack.beside))
     for name in (NEXT, SURPRISE):
         most = _most(np.where(new, 0.0, heard.of(name)))
         kind: Kind = "missing" if _gap(nearest) else "order"

@@ -7,7 +7,7 @@ made of it is in ``suspicion`` and ``explainer``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final
 
@@ -32,15 +32,34 @@ _VARIANT: Final = 0.7
 """Likeness of words from which a line is another form of a known one and no new kind."""
 _COMMON: Final = 5
 """Windows that must hold a line before it is called common."""
+_HABIT: Final = 0.9
+"""Share of the windows with a line that must hold another before that is called its company."""
 _MIN_SUPPORT: Final = 20
 """Windows that must hold a line before its company, or how often it comes, is called a habit."""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """A line that is missing beside another.
+
+    Attributes:
+        rarity: ``-log10`` of the share of normal windows that lack as much, ``>= 0``.
+        text: the missing line; ``""`` where none is.
+        beside: the line that it is missed beside.
+        share: of the training windows that hold ``beside``, how many hold ``text`` too, in [0.9, 1].
+    """
+
+    rarity: float = 0.0
+    text: str = ""
+    beside: str = ""
+    share: float = 0.0
 
 
 class NormalWindows:
     """The normal windows of a model, ready to be compared with.
 
     A line is judged by the share of training windows that hold it, how often it comes in one, and which
-    others are always beside it. What is then called rare is calibrated on the held-out windows, as the
+    others are nearly always beside it. What is then called rare is calibrated on the held-out windows, as the
     detectors are.
 
     When it does not work: a model that was fitted on few windows has few habits, and any line is then
@@ -98,7 +117,7 @@ class NormalWindows:
         return np.concatenate([np.zeros(0, dtype=np.int64), *parts]), ends[windows.offsets].astype(np.int64)
 
     def _learn_habits(self, train: WindowSet) -> None:
-        """In how many training windows each line is, how often in one, and what is always beside it."""
+        """In how many training windows each line is, how often in one, and what is nearly always beside it."""
         lines, often, weight = _counted(train)
         self._total = int(train.counts.sum())
         self._seen: dict[str, int] = {}
@@ -132,11 +151,8 @@ class NormalWindows:
         for one, other, both in zip(together.row, together.col, together.data, strict=True):
             text = train.texts[frequent[one]]
             share = float(both) / self._seen[text]
-            if one != other and share >= 0.9:
-                # A share of one from n windows says no more than that the next one lacks it once in n + 2.
-                self._company.setdefault(text, {})[train.texts[frequent[other]]] = min(
-                    share, 1 - 1 / (self._seen[text] + 2)
-                )
+            if one != other and share >= _HABIT:
+                self._company.setdefault(text, {})[train.texts[frequent[other]]] = share
 
     def _calibrate(self, held_out: WindowSet, later: IntArray, rest: IntArray) -> None:
         rows = later if len(later) else rest
@@ -149,7 +165,7 @@ class NormalWindows:
         rarity = {text: self._rarity(text) for lines in texts for text in lines}
         self._rare = fitted([max(map(rarity.__getitem__, lines)) for lines in texts])
         self._often = fitted([max(self._repetition(lines).values()) for lines in texts])
-        self._lacks = fitted([self._lack(lines)[0] for lines in texts])
+        self._lacks = fitted([self._lack(lines).rarity for lines in texts])
 
     def seen_in(self, text: str) -> float:
         """Share of the training windows that hold this line, in [0, 1]."""
@@ -163,10 +179,10 @@ class NormalWindows:
         """The same for how often each line comes in this window."""
         return {text: _calibrated(self._often, value) for text, value in self._repetition(lines).items()}
 
-    def lack(self, lines: Sequence[str]) -> tuple[float, str, str]:
-        """The same for the line that is missing most, given its company; that line, and who misses it."""
-        value, missing, beside = self._lack(lines)
-        return (_calibrated(self._lacks, value), missing, beside) if missing else (0.0, "", "")
+    def lack(self, lines: Sequence[str]) -> Lack:
+        """The line that is missing most, given its company."""
+        found = self._lack(lines)
+        return replace(found, rarity=_calibrated(self._lacks, found.rarity))
 
     def is_new(self, text: str) -> bool:
         """Whether a line is of a kind that no training window holds: neither it, nor one with the same first three
@@ -216,13 +232,17 @@ class NormalWindows:
                 found[text] = float(-np.log((as_often + 0.5) / (self._seen[text] + 1)) + beyond)
         return found
 
-    def _lack(self, lines: Sequence[str]) -> tuple[float, str, str]:
+    def _lack(self, lines: Sequence[str]) -> Lack:
+        """The same with a rarity in nats, not calibrated."""
         here = set(lines)
-        worst = (0.0, "", "")
+        worst = Lack()
         for text in dict.fromkeys(lines):
+            # A share of one from n windows says no more than that the next one lacks it once in n + 2.
+            most = 1 - 1 / (self._seen.get(text, 0) + 2)
             for other, share in self._company.get(text, {}).items():
                 if other not in here:
-                    worst = max(worst, (float(-np.log(1 - share)), other, text))
+                    found = Lack(float(-np.log(1 - min(share, most))), other, text, share)
+                    worst = max(worst, found, key=lambda lack: (lack.rarity, lack.text, lack.beside))
         return worst
 
     def nearest(self, windows: WindowSet) -> list[NearestNormal | None]:

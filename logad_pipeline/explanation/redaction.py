@@ -15,6 +15,9 @@ from logad_pipeline.logs.log_tokenizer import LogTokenizer
 _MARK: Final = "\ue000"
 """Stands for a secret while the rules run, so that none of them takes the word for one that announces another."""
 
+WORDS: Final = ("secret", "ip", "mac", "email", "card", "account", "phone", "id")
+"""What stands in the place of what was taken out."""
+
 _NAMES = (
     r"(?:[\w.-]*(?:pass(?:wor[dt]|wd|phrase|code)?|pwd|secret|tok(?:en)?|api[_-]?key|apikey|access[_-]?key|auth[_-]?key"
     r"|private[_-]?key|encryption[_-]?key|signing[_-]?key|account[_-]?key|credentials?|cookie|session(?:[_-]?id|[_-]?key)"
@@ -74,6 +77,51 @@ _CARD: Final = re.compile(
 )
 _LONG: Final = re.compile(r"(?<![\w+/=-])[\w+/=-]{20,}(?![\w+/=-])")
 _SHORT_ID: Final = re.compile(r"(?<![\w+/=-])(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{10,19}(?![\w+/=-])")
+
+
+_REQUEST: Final = re.compile(r"\b((?:get|post|put|head|patch|delete|options) (?:path|url)\b).*? (?=http\b)")
+_KEY_BLOCK: Final = re.compile(
+    r"\bbegin [a-z ]*?(?:private key|certificate)\b.*?(?:\bend [a-z ]*?(?:private key|certificate)\b|$)"
+)
+_ANNOUNCES: Final = re.compile(
+    r"(?:.*[-_.])?(?:pass(?:wor[dt]|wd|phrase|code)|pwd|secret|token|api[_-]?key|credentials?|cookie|session[_-]?id|jwt|otp"
+    r"|pin|cvv|bearer)(?:[-_.].*)?|.*[-_.]pass"
+)
+_NOT_USUAL: Final = re.compile(_USUAL)
+_STATUS: Final = re.compile(r"status\d{3}")
+_TORN: Final = re.compile(r"\bsecret(?: num \S+| secret)+")
+"""Pieces of one secret, of which a mask took a number out."""
+_PARTS: Final = re.compile(r"[-_./:@#~]+")
+
+
+def redact_normalised(text: str) -> str:
+    """The same for text that the masks have been over already, of which no raw form is left.
+
+    Lower case and without the signs that surround a value, it hides what the rules go by. So what stands between
+    path and protocol of a request goes, the word behind one that announces a secret unless it is usual there, and
+    words that are long or mix letters and digits.
+
+    When it does not work: besides what ``redact`` misses, short pieces of a secret that the masks have torn apart.
+
+    >>> redact_normalised("app started admin_pass monkey-qwerty port num")
+    'app started admin_pass secret port num'
+    """
+    text = _KEY_BLOCK.sub("secret", _REQUEST.sub(r"\1 ", text))
+    words: list[str] = []
+    for word in redact(text).split():
+        before = words[-1] if words else ""
+        # A secret that was taken out announces no other.
+        announced = before != "secret" and _ANNOUNCES.fullmatch(before) and _NOT_USUAL.match(word)
+        words.append("secret" if announced or _made_by_a_machine(word) else word)
+    return _TORN.sub("secret", " ".join(words))
+
+
+def _made_by_a_machine(word: str) -> bool:
+    if _STATUS.fullmatch(word):
+        return False
+    parts = _PARTS.split(word)
+    mixed = any(len(part) >= 9 and not part.isalpha() and not part.isdigit() for part in parts)
+    return mixed or "+" in word or "=" in word or any(len(part) >= 18 for part in parts)
 
 
 def redact(text: str) -> str:

@@ -16,7 +16,7 @@ from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.masking import BoolArray
 from logad_pipeline.explanation.evidence import ShownWindow
-from logad_pipeline.explanation.normal_windows import NormalWindows
+from logad_pipeline.explanation.normal_windows import Lack, NormalWindows
 from logad_pipeline.logs.facts import RecordFacts
 from logad_pipeline.windows import WindowSet
 
@@ -30,10 +30,19 @@ TEMPLATE: Final = "template"
 REPEATED: Final = "repeated"
 _SURE: Final = 0.5
 """Probability from which a line that was expected is quoted."""
+_NODE_KINDS: Final = frozenset(("user", "ip", "host", "process", "file"))
 _NUMBERS: Final = 5
 """Numbers of a line that are quoted."""
 _MOST: Final = 12.0
 """Rarity beyond which one witness is as good as another: the tails there are extrapolated."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What a witness says of a line in words; ``masked`` names nobody, quotes no line and gives no number."""
+
+    text: str
+    masked: str
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,13 @@ class Witnesses:
         rarity: by witness; those that the model lacks are left out.
         new: bool ``[lines]``, whether a line is of a kind that training did not hold.
         likely: the lines that were likely at each place, with their probabilities; may be empty.
-        lack: rarity of what is missing, the missing line, and the one it usually accompanies.
+        lack: the line that is missing most.
     """
 
     rarity: Mapping[str, FloatArray]
     new: BoolArray
     likely: Sequence[Sequence[tuple[str, float]]]
-    lack: tuple[float, str, str]
+    lack: Lack
 
     @property
     def suspicion(self) -> FloatArray:
@@ -104,48 +113,56 @@ def witnesses(
 
 def reasons(
     place: int, shown: ShownWindow, heard: Witnesses, normal: NormalWindows, model: AnomalyDetector, loud: float
-) -> tuple[str, ...]:
+) -> tuple[Reason, ...]:
     """What speaks against a line in words, the strongest first; a witness below ``loud`` is not quoted."""
     text = shown.texts[place]
     fact = shown.facts[place] if shown.facts else None
-    said = []
-    for name, values in heard.rarity.items():
-        if values[place] >= loud:
-            said.append((-float(values[place]), name, _in_words(name, text, shown, fact, heard, normal, model, place)))
-    return tuple(words for _, _, words in sorted(said))
+    loudest = sorted((-float(values[place]), name) for name, values in heard.rarity.items() if values[place] >= loud)
+    return tuple(_in_words(name, text, shown, fact, heard, normal, model, place) for _, name in loudest)
 
 
 def _in_words(
     name: str, text: str, shown: ShownWindow, fact: RecordFacts | None, heard: Witnesses, normal: NormalWindows,
     model: AnomalyDetector, place: int,
-) -> str:  # fmt: skip
-    if name == TEMPLATE:
-        share = normal.seen_in(text)
-        return f"in {share:.2%} of the normal windows" if share else "never seen in the normal logs"
-    if name == REPEATED:
-        return f"{shown.texts.count(text)} times in one window"
+) -> Reason:  # fmt: skip
     if name == NEXT:
         likely = heard.likely[place] if place < len(heard.likely) else ()
         if likely and likely[0][1] >= _SURE:
-            return f"'{likely[0][0]}' was expected here ({likely[0][1]:.0%})"
-        return "not expected after the lines before it"
+            chance = f"was expected here ({likely[0][1]:.0%})"
+            return Reason(f"'{likely[0][0]}' {chance}", f"another line {chance}")
+        return _open("not expected after the lines before it")
     if name == RELATION and fact is not None:
         return relation(model, fact)
     if name == NUMBERS and fact is not None:
         numbers = ", ".join(f"{number:g}" for number in fact.numbers[:_NUMBERS])
-        return f"an unusual number ({numbers}{', …' if len(fact.numbers) > _NUMBERS else ''})"
+        more = ", …" if len(fact.numbers) > _NUMBERS else ""
+        return Reason(f"an unusual number ({numbers}{more})", "an unusual number")
     if name == LEVEL and fact is not None:
-        return f"level {fact.severity or 'none'} is rare for it"
-    return "the model guessed it badly from its neighbours"
+        return _open(f"level {fact.severity or 'none'} is rare for it")
+    if name == REPEATED:
+        return _open(f"{shown.texts.count(text)} times in one window")
+    if name == TEMPLATE:
+        share = normal.seen_in(text)
+        return _open(f"in {share:.2%} of the normal windows" if share else "never seen in the normal logs")
+    return _open("the model guessed it badly from its neighbours")
 
 
-def relation(model: AnomalyDetector, fact: RecordFacts) -> str:
+def _open(text: str) -> Reason:
+    return Reason(text, text)
+
+
+def relation(model: AnomalyDetector, fact: RecordFacts) -> Reason:
     """The least likely edge of a record, in words."""
     from logad_pipeline.detectors.entity_graph import EntityGraph
 
     graph = model.record_detectors[RELATION]
     assert isinstance(graph, EntityGraph)
     if not fact.edges:
-        return "unusual company"
+        return _open("unusual company")
     subject, _, target = max(fact.edges, key=graph.edge_surprise)
-    return f"{subject} with {target} is unusual"
+    return Reason(f"{subject} with {target} is unusual", f"{_kind(subject)} with {_kind(target)} is unusual")
+
+
+def _kind(node: str) -> str:
+    kind = node.partition(":")[0]
+    return kind if kind in _NODE_KINDS else "something"

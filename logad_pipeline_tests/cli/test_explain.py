@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from logad_pipeline.cli.main import app
 from logad_pipeline_tests.evaluation.small_sets import write_cycle_log
-from logad_pipeline_tests.explanation.stub_endpoint import completion, stub_endpoint
+from logad_pipeline_tests.explanation.stub_endpoint import GOOD, completion, stub_endpoint
 from logad_pipeline_tests.payloads import OBEYED, PAYLOADS
 from logad_pipeline_tests.tiny_model import FOREIGN, checkpoint, cycle_lines, tiny_model
 
@@ -52,6 +52,23 @@ def test_the_worst_window_is_told_with_its_line_and_what_was_expected(model: Pat
     assert f"    + {FOREIGN}" in done.stdout
 
 
+def test_the_least_expected_words_are_told_with_what_was_expected_for_them(model: Path, tmp_path: Path) -> None:
+    told = logad("explain", odd_log(tmp_path), "--model", model, "--top", 1).stdout.splitlines()
+    as_json = json.loads(logad("explain", odd_log(tmp_path), "--model", model, "--top", 1, "--json").stdout)
+    evidence = as_json["evidence"]
+    odd = evidence["lines"][evidence["pointed_at"][0]]
+    words = [word for word in odd["words"] if word["text"] != word["expected"][0]["text"]]
+    worst = sorted(words, key=lambda word: -word["surprise"])[:3]
+    start = next(at for at, line in enumerate(told) if line.startswith("    expected instead: "))
+    assert told[start + 1 : start + 4] == [
+        f"      '{word['text']}' where '{first['text']}' ({first['probability']:.0%}) or "
+        f"'{second['text']}' ({second['probability']:.0%}) was expected"
+        for word in words if word in worst
+        for first, second in [word["expected"][:2]]
+    ]  # fmt: skip
+    assert {word["text"] for word in worst} <= set(FOREIGN.split())
+
+
 def test_json_carries_the_verdict_and_its_evidence(model: Path, tmp_path: Path) -> None:
     done = logad("explain", odd_log(tmp_path), "--model", model, "--top", 2, "--json")
     first, second = [json.loads(line) for line in done.stdout.splitlines()]
@@ -78,6 +95,9 @@ def test_a_language_model_of_the_settings_is_asked_and_named(
         plain = logad("explain", odd_log(tmp_path), "--model", model, "--top", 1, "--json")
         stub.answer = lambda request: (200, completion("pwned"))
         worded = logad("explain", odd_log(tmp_path), "--model", model, "--in-words", "--top", 1, "--json")
+        stub.answer = lambda request: (200, completion({**GOOD, "\x1b[2J\u202e": 1}))
+        obeyed = logad("explain", odd_log(tmp_path), "--model", model, "--in-words", "--top", 1)
+    assert "it is outside its schema at ␛[2J" in obeyed.stdout and not re.search(OBEYED, obeyed.stdout)
     told = json.loads(worded.stdout)
     assert told.pop("in_words")["by"] == "evidence"
     assert told == json.loads(plain.stdout)

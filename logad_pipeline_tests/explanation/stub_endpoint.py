@@ -30,7 +30,8 @@ def completion(content: object, *, refusal: str | None = None, finish_reason: st
 
 class Stub:
     """``answer`` makes (status, body) of the request; ``delay`` seconds pass before it, ``drip`` after each byte,
-    ``stall`` in the middle; with ``cut`` the connection ends there."""
+    ``stall`` in the middle; with ``cut`` the connection ends there. With ``header_drip`` header lines come that far
+    apart, four hundred of them; ``left`` is set when the client goes before the last."""
 
     def __init__(self) -> None:
         self.answer: Callable[[dict[str, Any]], tuple[int, bytes]] = lambda request: (200, completion(GOOD))
@@ -39,6 +40,8 @@ class Stub:
         self.delay = 0.0
         self.drip = 0.0
         self.stall = 0.0
+        self.header_drip = 0.0
+        self.left = threading.Event()
         self.cut = False
         self.url = ""
 
@@ -54,7 +57,10 @@ def stub_endpoint() -> Iterator[Stub]:
             stub.headers.append({name.lower(): value for name, value in self.headers.items()})
             time.sleep(stub.delay)
             status, body = stub.answer(request)
-            self.send_response(status)
+            if not stub.header_drip:
+                self.send_response(status)
+            elif not self._headers_drip(status):
+                return
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -75,6 +81,17 @@ def stub_endpoint() -> Iterator[Stub]:
                     self.wfile.write(body[half:])
             except OSError:
                 pass  # the client has gone, as it should
+
+        def _headers_drip(self, status: int) -> bool:
+            self.wfile.write(f"HTTP/1.0 {status} OK\r\n".encode())
+            for number in range(400):
+                try:
+                    self.wfile.write(f"x-{number}: {number}\r\n".encode())
+                except OSError:
+                    stub.left.set()
+                    return False
+                time.sleep(stub.header_drip)
+            return True
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import json
+import re
+from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.reference import TRAIN
 from logad_pipeline.explanation import difference, suspicion
-from logad_pipeline.explanation.evidence import Evidence, ShownWindow
-from logad_pipeline.explanation.explainer import Explainer
+from logad_pipeline.explanation.evidence import Evidence, LineEvidence, ShownWindow
+from logad_pipeline.explanation.explainer import Explainer, shown_windows
+from logad_pipeline.explanation.normal_windows import Lack
+from logad_pipeline.explanation.wording import summary
+from logad_pipeline.streams import FileScorer, ReadSpec
+from logad_pipeline_tests.lake.small_models import YEAR, raw_lines, stamped
 from logad_pipeline_tests.tiny_model import CYCLE, FOREIGN, cycle_lines, windows_of
 
 
@@ -58,6 +67,85 @@ def test_lines_that_changed_places_are_called_order(explainer: Explainer) -> Non
     assert evidence.pointed_at()[0].place in (1, 2, 3)
     assert evidence.nearest is not None
     assert "moved" in [row.change for row in evidence.nearest.differences]
+
+
+@pytest.fixture(scope="module")
+def of_cycles(cycle_model: AnomalyDetector) -> Explainer:
+    return Explainer(cycle_model)
+
+
+def judged(of_cycles: Explainer, folder: Path, changed: dict[int, str], left_out: int | None = None) -> Evidence:
+    """Evidence on one cycle of raw lines, some of them changed and one left out."""
+    lines = [changed.get(at, line) for at, line in enumerate(raw_lines(len(CYCLE))) if at != left_out]
+    file = folder / "app.log"
+    file.write_text("".join(f"{line}\n" for line in stamped(date(YEAR, 3, 2), lines)), encoding="utf-8")
+    scorer = FileScorer(of_cycles.model, read=ReadSpec(year=YEAR))
+    verdicts = list(scorer.score(str(file)))
+    return of_cycles.explain(shown_windows(verdicts, scorer.reader.index))[0]
+
+
+def test_an_unchanged_cycle_has_nothing_to_show(of_cycles: Explainer, tmp_path: Path) -> None:
+    evidence = judged(of_cycles, tmp_path, {})
+    assert max(evidence.strengths.values()) < 1
+    assert evidence.summary.startswith("Nothing in it is rare by itself; most unusual is '")
+
+
+def test_a_user_never_seen_is_called_a_new_relation(of_cycles: Explainer, tmp_path: Path) -> None:
+    evidence = judged(of_cycles, tmp_path, {1: "session opened for user eve"})
+    first = evidence.pointed_at()[0]
+    assert (evidence.kind, first.place, first.text) == ("new relation", 1, CYCLE[1])
+    assert first.reasons[0] == "process:app with user:eve is unusual"
+    assert first.masked_reasons[0] == "process with user is unusual"
+    assert evidence.summary == (
+        f"A usual kind of line names something unusual: '{CYCLE[1]}' (process:app with user:eve is unusual)."
+    )
+    assert evidence.strengths["new relation"] == max(evidence.strengths.values())
+
+
+def test_a_number_beyond_the_usual_is_called_a_parameter(of_cycles: Explainer, tmp_path: Path) -> None:
+    evidence = judged(of_cycles, tmp_path, {4: "query took 90000ms"})
+    first = evidence.pointed_at()[0]
+    assert (evidence.kind, first.place, first.text) == ("parameter", 4, CYCLE[4])
+    assert first.reasons[0] == "an unusual number (90)"
+    assert first.masked_reasons[0] == "an unusual number"
+    assert evidence.summary == (
+        f"A usual kind of line carries an unusual value or level: '{CYCLE[4]}' (an unusual number (90))."
+    )
+
+
+def test_a_line_left_out_is_called_missing_with_the_company_it_keeps(of_cycles: Explainer, tmp_path: Path) -> None:
+    evidence = judged(of_cycles, tmp_path, {}, left_out=6)
+    assert evidence.kind == "missing"
+    assert evidence.nearest is not None
+    assert [(row.change, row.text) for row in evidence.nearest.differences if row.change != "same"] == [
+        ("missing", CYCLE[6])
+    ]
+    told = re.fullmatch(
+        rf"'{CYCLE[6]}' is missing, which (.+)% of the normal windows with '(.+)' hold\.", evidence.summary
+    )
+    assert told and told[2] in CYCLE[:6]
+    assert float(told[1]) == share_of(of_cycles, CYCLE[6], told[2])
+
+
+def share_of(of_cycles: Explainer, text: str, beside: str) -> float:
+    """Of the training windows with ``beside``, how many hold ``text``, per cent rounded down to a tenth."""
+    reference = of_cycles.model.reference
+    rows = reference.unique[~reference.trimmed & (reference.part == TRAIN)]
+    windows = [{reference.windows.texts[i] for i in reference.windows.lines(row)} for row in rows.tolist()]
+    both = [text in window for window in windows if beside in window]
+    return sum(both) * 1000 // len(both) / 10
+
+
+def test_company_that_is_not_always_kept_is_told_as_the_share_it_is(of_cycles: Explainer, tmp_path: Path) -> None:
+    lack = of_cycles.normal.lack([line for line in CYCLE if line != CYCLE[4]])
+    assert lack.text == CYCLE[4]
+    assert 90 <= share_of(of_cycles, CYCLE[4], lack.beside) < 100
+    line = LineEvidence(0, "b", 2.0, 1.0, 1.0, ())
+    for share, said in ((0.9, "90%"), (0.9337, "93.3%"), (0.9999, "99.9%"), (1.0, "100%")):
+        told = summary("missing", line, Lack(2.0, "a", "b", share), 2.0)
+        assert told == f"'a' is missing, which {said} of the normal windows with 'b' hold."
+    told = summary("missing", dataclasses.replace(line, text="c"), Lack(2.0, "a", "b", 0.9), 2.0)
+    assert told == "Something seems to be missing before 'c'."
 
 
 def test_what_was_expected_instead_is_named_word_by_word(explainer: Explainer) -> None:
