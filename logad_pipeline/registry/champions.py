@@ -46,10 +46,9 @@ def follow_alias(registry: Registry) -> str | None:
         RegistryUnavailable: if the registry does not answer.
     """
     now = registry.version_of(CHAMPION)
-    if now is None or (written := _written(registry))[-1:] == [now]:
+    if now is None or _written(registry)[-1:] == [now]:
         return now
-    if written:
-        registry.forget_trial(now)
+    registry.forget_trial(now)
     _write(registry, _champions(registry, now))
     return now
 
