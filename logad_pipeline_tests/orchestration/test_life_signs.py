@@ -54,10 +54,12 @@ def test_a_run_whose_process_was_killed_is_failed_and_one_that_lives_is_not(tmp_
     command = [sys.executable, "-c", WORKING, str(deployed.root)]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "at work\n"
-        assert monitored(deployed) == [dg.DagsterRunStatus.STARTED]
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "at work\n"
+            assert monitored(deployed) == [dg.DagsterRunStatus.STARTED]
+        finally:
+            process.kill()
     assert monitored(deployed) == [dg.DagsterRunStatus.FAILURE]
     with deployed.instance() as instance:
         [run] = instance.get_runs()
