@@ -46,7 +46,9 @@ def prepare_instance(settings: Settings) -> Path:
     file = home / "dagster.yaml"
     # What was not changed by hand is brought up to date.
     if not file.exists() or yaml.safe_load(file.read_text(encoding="utf-8")) == _FIRST_INSTANCE:
-        file.write_text(yaml.safe_dump(_INSTANCE), encoding="utf-8")
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        partial.write_text(yaml.safe_dump(_INSTANCE), encoding="utf-8")
+        partial.replace(file)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
