@@ -129,7 +129,7 @@ def backfill(
         say(f"backfill {number}: {url.rstrip('/')}/runs/b/{number}")
         with progress_bar() as progress:
             for state in watch(url, number, assets[-1]):
-                progress("days", state.done, len(days))
+                progress(", ".join(["days of assets", *state.steps]), state.written, len(days) * len(assets))
         if as_json:
             print(json.dumps({"backfill": number, "status": state.status, "days": state.done, "runs": state.runs}))
         if not state.succeeded:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from logad_pipeline.logs.facts import Edge, RecordFacts
 
 from .schemas import NORMALIZED
-from .tables import Lake, LakeDamaged
+from .tables import HalfMade, Lake
 
 __all__ = ["COLUMNS", "FactReader", "days_without_facts", "facts_columns", "other_records", "strings_of"]
 
@@ -105,8 +105,6 @@ def days_without_facts(lake: Lake, days: Collection[date]) -> list[date]:
     return lacking
 
 
-def other_records(day: date) -> LakeDamaged:
+def other_records(day: date) -> HalfMade:
     """The error of windows whose records are not those that `normalized` holds."""
-    return LakeDamaged(
-        f"windows, {day}: were cut from other records than normalized holds now; materialise windows again"
-    )
+    return HalfMade(f"windows, {day}: were cut from other records than normalized holds now; materialise windows again")

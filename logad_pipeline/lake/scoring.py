@@ -26,7 +26,7 @@ from .drift import DriftGauge, gauge_of
 from .record_scores import RecordScores
 from .schemas import SCORES
 from .score_cache import CachedScore, ScoreCache, window_key
-from .tables import Lake, LakeDamaged
+from .tables import HalfMade, Lake, LakeDamaged
 from .thresholds import DayThreshold, kind_of
 from .windowing import texts_of
 
@@ -123,7 +123,7 @@ def score_windows(
 
 def _score(model: AnomalyDetector, windows: list[Sequence[int]], texts: Mapping[int, str]) -> Iterator[CachedScore]:
     if any(number not in texts for ids in windows for number in ids):
-        raise LakeDamaged("windows hold texts that normalized does not; materialise windows of the day again")
+        raise HalfMade("windows hold texts that normalized does not; materialise windows of the day again")
     scored = model.score(WindowSet.distinct([texts[number] for number in ids] for ids in windows))
     encoded, offsets = scored.encoded, scored.encoded.windows.offsets
     if len(encoded) != len(windows):

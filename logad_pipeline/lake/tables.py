@@ -27,6 +27,7 @@ __all__ = [
     "AlreadyAppended",
     "DayConflict",
     "DayReopened",
+    "HalfMade",
     "Lake",
     "LakeDamaged",
     "LakeError",
@@ -73,6 +74,10 @@ class AlreadyAppended(LakeError):
 
 class LakeDamaged(LakeError):
     """What a table says of the lake and what lies in it do not agree."""
+
+
+class HalfMade(LakeDamaged, DayReopened):
+    """The windows of a day are of other records than it has: whoever makes it anew is not done, or was stopped."""
 
 
 class Lake:

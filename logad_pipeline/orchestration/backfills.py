@@ -17,6 +17,8 @@ from logad_pipeline.orchestration.requests import ASKED_BY
 TIMEOUT_SECONDS = 30.0
 _ENDED = ("COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
 
+_AT_WORK = "IN_PROGRESS"
+
 _LAUNCH = """
 mutation Launch($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -36,7 +38,12 @@ query Watch($id: String!) {
       status
       numPartitions
       error { message }
-      runs(limit: 100) { runId status assetMaterializations { partition assetKey { path } } }
+      runs(limit: 100) {
+        runId
+        status
+        assetMaterializations { partition assetKey { path } }
+        stepStats { stepKey status }
+      }
     }
     ... on BackfillNotFoundError { message }
     ... on PythonError { message }
@@ -51,12 +58,17 @@ class BackfillState:
     Attributes:
         status: Dagster's word for it.
         done: days of which the last asset was written.
+        written: days written, counted once for each asset: a run goes with one asset over all its days, then with
+            the next.
+        steps: assets that are being written now.
         runs: its runs with their status.
         error: what Dagster says went wrong, ``""`` for nothing.
     """
 
     status: str
     done: int
+    written: int
+    steps: tuple[str, ...]
     runs: dict[str, str]
     error: str
 
@@ -104,19 +116,29 @@ def watch(url: str, backfill: str, last_asset: str, every_seconds: float = 1.0) 
         answer = _ask(url, _WATCH, {"id": backfill})["partitionBackfillOrError"]
         if "status" not in answer:
             raise RunFailed(f"backfill {backfill}: {answer.get('message') or answer['__typename']}")
-        done = {
-            made["partition"]
-            for run in answer["runs"]
-            for made in run["assetMaterializations"]
-            if made["assetKey"]["path"] == [last_asset]
-        }
-        runs = {run["runId"]: run["status"] for run in answer["runs"]}
-        error = (answer["error"] or {}).get("message") or ""
-        state = BackfillState(answer["status"], len(done), runs, error)
+        state = state_of(answer, last_asset)
         yield state
         if state.ended:
             return
         time.sleep(every_seconds)
+
+
+def state_of(answer: dict[str, Any], last_asset: str) -> BackfillState:
+    """What Dagster's answer says of a backfill."""
+    written = {
+        (made["assetKey"]["path"][-1], made["partition"])
+        for run in answer["runs"]
+        for made in run["assetMaterializations"]
+    }
+    steps = {step["stepKey"] for run in answer["runs"] for step in run["stepStats"] if step["status"] == _AT_WORK}
+    return BackfillState(
+        status=answer["status"],
+        done=sum(name == last_asset for name, _ in written),
+        written=len(written),
+        steps=tuple(sorted(steps)),
+        runs={run["runId"]: run["status"] for run in answer["runs"]},
+        error=(answer["error"] or {}).get("message") or "",
+    )
 
 
 def _ask(url: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.lake.thresholds import Promise
+from logad_pipeline.orchestration import life_signs
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, RegisteredModel, Registry
 from logad_pipeline.settings import Settings, load_settings
 
@@ -18,6 +19,16 @@ class Deployment(dg.ConfigurableResource["Deployment"]):
     """Where this deployment keeps its lake; all else is in its settings."""
 
     lake: str
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Give a sign of life for the run that begins."""
+        if context.instance and context.run:
+            life_signs.begin(context.instance, context.run.run_id)
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """The run has done its work."""
+        if context.instance and context.run:
+            life_signs.end(context.instance, context.run.run_id)
 
     def settings(self) -> Settings:
         """The settings as they stand now."""

@@ -5,6 +5,7 @@ Belongs here: gathering it before a training, and its short form as tags. Where 
 
 import hashlib
 import json
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,9 +23,10 @@ PINNED = ("windows", "normalized", "scores", "feedback")
 
 
 def lineage_of(
-    settings: Settings, config: "TrainingDays", choice: Choice, versions: dict[str, int], champion: str | None
-) -> dict[str, Any]:
-    """All that a version was made from, JSON-ready."""
+    settings: Settings, config: "TrainingDays", choice: Choice, versions: dict[str, int], champion: str | None,
+    newest: date,
+) -> dict[str, Any]:  # fmt: skip
+    """All that a version was made from, JSON-ready; ``newest`` is the newest day there was to choose."""
     parameters = json.dumps([settings.model.model_dump(), settings.windows.model_dump()], sort_keys=True)
     return {
         "days": [str(day) for day in choice.days],
@@ -38,6 +40,7 @@ def lineage_of(
         "mask_version": MASK_VERSION,
         "parameters": hashlib.blake2b(parameters.encode(), digest_size=6).hexdigest(),
         "champion_then": champion or "none",
+        "newest_day": str(newest),
     }
 
 
@@ -51,7 +54,7 @@ def lineage_tags(lineage: dict[str, Any]) -> dict[str, str]:
 
 def checkpoint_name(lineage: dict[str, Any]) -> str:
     """A name under which a training that was stopped is found again by one of the very same windows."""
-    others = ("reason", "champion_then", "scores_table_version", "feedback_table_version")
+    others = ("reason", "champion_then", "newest_day", "scores_table_version", "feedback_table_version")
     same = {name: value for name, value in lineage.items() if name not in others}
     digest = hashlib.blake2b(json.dumps(same, sort_keys=True).encode(), digest_size=6).hexdigest()
     return f"{lineage['days'][0]}_{lineage['days'][-1]}_{digest}"

@@ -2,18 +2,21 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import TypeVar
 
 import dagster as dg
 
-from logad_pipeline.lake.tables import DayConflict
+from logad_pipeline.lake.tables import DayConflict, LakeDamaged
 from logad_pipeline.settings import Settings
 
 T = TypeVar("T")
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+STOPPED_AT = "logad/stopped_at"
+"""Tag of a failed run: the days at which it stopped, which the next runs leave to one of their own."""
 ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 1.0
 
@@ -59,6 +62,28 @@ def in_its_turn(context: dg.AssetExecutionContext, day: date, work: Callable[[],
     Raises:
         DayConflict: if the other runs do not end.
     """
+    with blaming(context, day):
+        return _patiently(context, day, work)
+
+
+@contextmanager
+def blaming(context: dg.AssetExecutionContext, day: date) -> Iterator[None]:
+    """Write down on the run that it was this day at which it stopped, should it."""
+    try:
+        yield
+    except Exception as error:
+        # Nothing is wrong with a day that another run works on.
+        if not isinstance(error, DayConflict) or isinstance(error, LakeDamaged):
+            blame(context, [day])
+        raise
+
+
+def blame(context: dg.AssetExecutionContext, days: Collection[date]) -> None:
+    """Write down on the run that it stops at these days, see ``STOPPED_AT``."""
+    context.instance.add_run_tags(context.run.run_id, {STOPPED_AT: " ".join(map(str, sorted(days)))})
+
+
+def _patiently(context: dg.AssetExecutionContext, day: date, work: Callable[[], T]) -> T:
     for attempt in range(1, ATTEMPTS):
         try:
             return work()

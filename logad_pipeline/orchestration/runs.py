@@ -7,6 +7,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 import yaml
@@ -16,23 +17,38 @@ from logad_pipeline.orchestration.errors import RunFailed
 from logad_pipeline.orchestration.partitions import range_tags
 from logad_pipeline.settings import Settings
 
+_FIRST_INSTANCE: Final = {
+    "telemetry": {"enabled": False},
+    "nux": {"enabled": False},  # a page that asks for an e-mail address is not what an operator came for
+    # Two runs of the same days would only race for the same tables.
+    "concurrency": {"runs": {"max_concurrent_runs": 1}},
+    # A sensor that lands a large file keeps no other waiting.
+    "sensors": {"use_threads": True, "num_workers": 4},
+    "schedules": {"use_threads": True, "num_workers": 2},
+}
+_INSTANCE: Final = _FIRST_INSTANCE | {
+    # A run whose process is gone would keep all others waiting for ever.
+    "run_launcher": {"module": "logad_pipeline.orchestration.life_signs", "class": "WatchedRunLauncher"},
+    "run_monitoring": {
+        "enabled": True,
+        "poll_interval_seconds": 30,
+        "start_timeout_seconds": 600,
+        # Of a run that lives and never ends: a first training may take an hour, a backfill of years days.
+        "max_runtime_seconds": 7 * 24 * 3600,
+    },
+}
+
 
 def prepare_instance(settings: Settings) -> Path:
     """Make Dagster's home with its settings if it is not there; telemetry is off. Return its path."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     file = home / "dagster.yaml"
-    if not file.exists():
-        config = {
-            "telemetry": {"enabled": False},
-            "nux": {"enabled": False},  # a page that asks for an e-mail address is not what an operator came for
-            # Two runs of the same days would only race for the same tables.
-            "concurrency": {"runs": {"max_concurrent_runs": 1}},
-            # A sensor that lands a large file keeps no other waiting.
-            "sensors": {"use_threads": True, "num_workers": 4},
-            "schedules": {"use_threads": True, "num_workers": 2},
-        }
-        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    # What was not changed by hand is brought up to date.
+    if not file.exists() or yaml.safe_load(file.read_text(encoding="utf-8")) == _FIRST_INSTANCE:
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        partial.write_text(yaml.safe_dump(_INSTANCE), encoding="utf-8")
+        partial.replace(file)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 

@@ -7,7 +7,7 @@ import dagster as dg
 from logad_pipeline.lake.arrivals import days_behind, days_missed
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.orchestration.jobs import PREPARE
-from logad_pipeline.orchestration.requests import over_days, within_partitions
+from logad_pipeline.orchestration.requests import over_days, stopping_days, within_partitions
 from logad_pipeline.registry.registry import CHAMPION, Registry, RegistryUnavailable
 from logad_pipeline.settings import Settings
 
@@ -45,7 +45,8 @@ def build_daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
             judging = False
         if not days:
             return dg.SkipReason(f"{ended} is before first_day {settings.first_day}; set it in logad.toml")
-        return over_days(days, "daily_scoring", str(ended), assets=None if judging else PREPARE)
+        assets, apart = None if judging else PREPARE, stopping_days(context.instance)
+        return over_days(days, "daily_scoring", str(ended), assets=assets, apart=apart)
 
     return daily_scoring
 

@@ -16,11 +16,17 @@ from logad_pipeline.settings import AlertSettings
 
 Send = Callable[[dict[str, Any]], None]
 ATTEMPTS = 3
+_PASSING = (408, 425, 429)
+"""Answers below 500 that say nothing of the notice: too slow, too early, too many."""
 TIMEOUT_SECONDS = 10.0
 
 
 class NoticeFailed(Exception):
     """A notice could not be given; the text says where and why."""
+
+
+class NoticeRefused(NoticeFailed):
+    """The other side works, and does not want this notice."""
 
 
 def sinks(settings: AlertSettings) -> dict[str, Send]:
@@ -35,12 +41,13 @@ def sinks(settings: AlertSettings) -> dict[str, Send]:
 
 
 def post(url: str, notice: dict[str, Any], pause_seconds: float = 1.0) -> None:
-    """Post a notice as JSON; three attempts where the other side does not answer or is in trouble.
+    """Post a notice as JSON; three attempts where the other side does not answer, is busy or in trouble.
 
     The header ``Idempotency-Key`` names it, for a receiver that gets one twice.
 
     Raises:
-        NoticeFailed: it was not taken.
+        NoticeRefused: it was refused; others may be taken.
+        NoticeFailed: it was not taken, and no other would be now.
     """
     body = json.dumps(notice).encode()
     headers = {"Content-Type": "application/json", "Idempotency-Key": str(notice["id"])}
@@ -50,10 +57,14 @@ def post(url: str, notice: dict[str, Any], pause_seconds: float = 1.0) -> None:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
                 return
         except urllib.error.HTTPError as error:
-            reason, final = f"answered {error.code} {error.reason}", error.code < 500
+            reason = f"answered {error.code} {error.reason}"
+            if error.code < 500 and error.code not in _PASSING:
+                raise NoticeRefused(
+                    f"webhook {url}: {reason} to {notice['id']}; it is told again with the next run"
+                ) from error
         except (OSError, ValueError) as error:
-            reason, final = str(error), False
-        if final or attempt == ATTEMPTS:
+            reason = str(error)
+        if attempt == ATTEMPTS:
             raise NoticeFailed(f"webhook {url}: {reason}; it is told again with the next run")
         time.sleep(pause_seconds * attempt)
 

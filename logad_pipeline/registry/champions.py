@@ -14,7 +14,8 @@ from logad_pipeline.registry.registry import CHAMPION, Registry
 
 log = logging.getLogger(__name__)
 
-_FORMER: Final = "former_champions"
+_CHAMPIONS: Final = "former_champions"
+"""Tag of the model: its champions as a JSON list of versions, each once, the one in force last."""
 
 
 class NoEarlierChampion(Exception):
@@ -26,23 +27,36 @@ def promote(registry: Registry, version: str) -> str | None:
 
     Raises:
         ModelNotFound: if it cannot judge; the champion stays.
+        RegistryUnavailable: if the registry does not answer.
     """
     before = registry.version_of(CHAMPION)
+    champions = _champions(registry, before)
     registry.set_alias(CHAMPION, version)
-    if before is not None and before != version:
-        remember(registry, before)
+    _write(registry, [*(one for one in champions if one != version), version])
     return before
 
 
-def remember(registry: Registry, version: str) -> None:
-    """Write down that a version was champion, so that :func:`rollback` finds it."""
-    former = [one for one in former_champions(registry) if one != version]
-    _write(registry, [*former, version])
+def follow_alias(registry: Registry) -> str | None:
+    """Bring the list of champions up to the alias, which MLflow's pages move without a word; return its version.
+
+    A version that was moved there by hand is one that nobody has tried, whatever was found when it last was:
+    see `Registry.was_tried`.
+
+    Raises:
+        RegistryUnavailable: if the registry does not answer.
+    """
+    now = registry.version_of(CHAMPION)
+    if now is None or _written(registry)[-1:] == [now]:
+        return now
+    registry.forget_trial(now)
+    _write(registry, _champions(registry, now))
+    return now
 
 
 def former_champions(registry: Registry) -> list[str]:
     """Versions that were champion before, the last one last."""
-    return [str(version) for version in json.loads(registry.model_tag(_FORMER) or "[]")]
+    now = registry.version_of(CHAMPION)
+    return [version for version in _champions(registry, now) if version != now]
 
 
 def rollback(registry: Registry) -> tuple[str | None, str]:
@@ -52,21 +66,34 @@ def rollback(registry: Registry) -> tuple[str | None, str]:
 
     Raises:
         NoEarlierChampion: if there is none that can judge.
+        RegistryUnavailable: if the registry does not answer; the champion stays.
     """
-    now, former = registry.version_of(CHAMPION), former_champions(registry)
+    now = registry.version_of(CHAMPION)
+    former = [version for version in _champions(registry, now) if version != now]
     while former:
-        version = former.pop()
-        if version == now:
-            continue
+        version = former[-1]
         try:
             registry.set_alias(CHAMPION, version)
         except ModelNotFound as error:
             log.warning("%s", error)
+            former.pop()
             continue
         _write(registry, former)
         return now, version
     raise NoEarlierChampion(f"no earlier champion of {registry.name} can judge; `logad promote VERSION` names one")
 
 
+def _champions(registry: Registry, now: str | None) -> list[str]:
+    """The champions up to the one in force. An alias put back to one of them has gone back to it."""
+    written = _written(registry)
+    if now is None:
+        return written
+    return written[: written.index(now) + 1] if now in written else [*written, now]
+
+
+def _written(registry: Registry) -> list[str]:
+    return [str(version) for version in json.loads(registry.model_tag(_CHAMPIONS) or "[]")]
+
+
 def _write(registry: Registry, versions: list[str]) -> None:
-    registry.set_model_tag(_FORMER, json.dumps(versions))
+    registry.set_model_tag(_CHAMPIONS, json.dumps(versions))

@@ -6,6 +6,7 @@ Belongs here: log, register, alias, fetch and verify. When to train and whom to 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +32,8 @@ CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 _MODEL_ARTIFACT: Final = "model"
 _TRIED: Final = "tried"
+_NO_FILE: Final = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+"""Codes of I/O errors that tell of the files themselves; libraries raise some without a code."""
 _NO_SUCH: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -81,10 +85,13 @@ class Registry:
         """A recorded MLflow run of this project's experiment; yields the module ``mlflow``, set up.
 
         The run is marked as failed if the body raises. ``run_id`` goes on with an earlier run.
+
+        Raises:
+            RegistryUnavailable: if MLflow does not answer, or stops answering on the way.
         """
         with _quiet():
             import mlflow
-
+        with self._asked(works_itself=True):
             mlflow.set_tracking_uri(self.uri)
             experiment = mlflow.get_experiment_by_name(self.name)
             if experiment is None:
@@ -92,27 +99,29 @@ class Registry:
                 experiment_id = mlflow.create_experiment(self.name, artifact_location=location)
             else:
                 experiment_id = experiment.experiment_id
-        with mlflow.start_run(run_id=run_id, experiment_id=experiment_id, run_name=None if run_id else name):
-            yield mlflow
+            with mlflow.start_run(run_id=run_id, experiment_id=experiment_id, run_name=None if run_id else name):
+                yield mlflow
 
     def register(self, mlflow: Any, detector: AnomalyDetector) -> RegisteredModel:
         """Log the model in the open run and register it as a new version, loaded back and tried first.
 
         Raises:
-            RegistryUnavailable: if what was registered does not give the scores that were saved.
+            RegistryUnavailable: if MLflow does not answer, or if what was registered does not give the scores that
+                were saved.
         """
         with tempfile.TemporaryDirectory(prefix="logad-model-") as folder, _quiet(), warnings.catch_warnings():
             # A verdict is a dictionary of numbers, words and lists; MLflow would like one type for all of them.
             warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
             directory = Path(folder) / _MODEL_ARTIFACT
             detector.save(directory)
-            info = mlflow.pyfunc.log_model(
-                name=_MODEL_ARTIFACT,
-                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-                artifacts={_MODEL_ARTIFACT: str(directory)},
-                registered_model_name=self.name,
-                pip_requirements=["logad-pipeline"],
-            )
+            with self._asked():
+                info = mlflow.pyfunc.log_model(
+                    name=_MODEL_ARTIFACT,
+                    python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                    artifacts={_MODEL_ARTIFACT: str(directory)},
+                    registered_model_name=self.name,
+                    pip_requirements=["logad-pipeline"],
+                )
         version = str(info.registered_model_version)
         loaded = self.load(f"models:/{self.name}/{version}")
         if loaded.detector.version != detector.version:
@@ -148,8 +157,14 @@ class Registry:
         return model
 
     def was_tried(self, version: str) -> bool:
-        """Whether :meth:`try_out` has found it sound."""
+        """Whether :meth:`try_out` has found it sound, and :meth:`forget_trial` was not called since."""
         return self.tag(version, _TRIED) is not None
+
+    def forget_trial(self, version: str) -> None:
+        """Take a version for one that nobody has tried: its files may have changed since."""
+        if self.was_tried(version):
+            with self._asked():
+                self._client().delete_model_version_tag(self.name, version, _TRIED)
 
     def model_tag(self, key: str) -> str | None:
         """A tag of the registered model as a whole, or ``None``."""
@@ -191,14 +206,19 @@ class Registry:
         return True
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Say of a registry that does not answer, or refuses, that it does."""
+    def _asked(self, *, works_itself: bool = False) -> Iterator[None]:
+        """Say of a registry that does not answer, or refuses, that it does.
+
+        Where the body ``works_itself`` an I/O error is its own, unless it comes from a connection.
+        """
         from mlflow.exceptions import MlflowException
+        from requests import RequestException
         from sqlalchemy.exc import SQLAlchemyError
 
+        of_connections: type[OSError] = RequestException if works_itself else OSError
         try:
             yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, of_connections) as error:
             raise RegistryUnavailable(_down(self.uri, error)) from error
 
     def versions(self) -> list[str]:
@@ -234,9 +254,8 @@ class Registry:
 
         Raises:
             ModelNotFound: if the registry has no such model, or its files are gone or damaged.
+            RegistryUnavailable: if the registry, or what keeps its files, does not answer.
         """
-        from mlflow.exceptions import MlflowException
-
         missing = f"{uri} is not in the registry at {self.uri}; `logad train` makes a model"
         if not self.exists():
             raise ModelNotFound(missing)
@@ -247,8 +266,11 @@ class Registry:
 
                 mlflow.set_tracking_uri(self.uri)
                 local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}"))
-        except (MlflowException, OSError) as error:
-            raise ModelNotFound(f"{uri} is registered, but its files cannot be had: {error}") from error
+        except Exception as error:
+            # Each kind of store has errors of its own. An outage says nothing of the model.
+            if _not_there(error):
+                raise ModelNotFound(f"{uri} is registered, but its files are gone: {error}") from error
+            raise RegistryUnavailable(f"the files of {uri} cannot be had now: {_down(self.uri, error)}") from error
         detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
         return RegisteredModel(detector, name, version, run_id)
 
@@ -308,6 +330,18 @@ def _down(uri: str, error: BaseException) -> str:
     return f"the registry at {uri} does not answer or refuses ({reason}); run it again when it does"
 
 
+def _not_there(error: Exception) -> bool:
+    """Whether the keeper of the files has answered, and has none."""
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError
+
+    if isinstance(error, MlflowException):
+        return error.error_code in _NO_SUCH
+    if isinstance(error, HTTPError):
+        return error.response is not None and error.response.status_code == HTTPStatus.NOT_FOUND
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
+
+
 def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
     from safetensors import SafetensorError
 
@@ -319,6 +353,8 @@ def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
         ) from error
     except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
         reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno not in _NO_FILE:
+            raise RegistryUnavailable(f"the files of {uri} cannot be read now ({reason}); run it later") from error
         raise ModelNotFound(f"{uri} is registered, but its files are damaged: {reason}") from error
 
 

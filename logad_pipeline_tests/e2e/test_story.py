@@ -85,7 +85,7 @@ def test_the_story(serving: Serving) -> None:
     assert registry.tag("1", "policy") == "rolling 28"
     assert registry.tag("1", "last_day") == str(DAYS[2]), "the last day is held out"
 
-    settle(serving, new_windows=100, max_steps=60)
+    settle(serving, new_windows=75, max_steps=60)
     serving.drop(DAYS[4], days=3, seed=2)
     serving.tell("three days of new normal data dropped")
     serving.wait_for("they are judged", lambda: set(serving.judged()) >= set(DAYS[:7]))

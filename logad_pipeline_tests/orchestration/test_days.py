@@ -15,7 +15,12 @@ import pyarrow as pa
 import pytest
 
 from logad_pipeline.lake.feedback import record_feedback
+from logad_pipeline.lake.judging import judge_day
+from logad_pipeline.lake.landing import land
+from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.lake.tables import DayConflict, Lake
+from logad_pipeline.lake.thresholds import Promise
+from logad_pipeline.lake.windowing import cut_day
 from logad_pipeline.orchestration import partitions
 from logad_pipeline.orchestration.partitions import ATTEMPTS, in_its_turn
 from logad_pipeline.orchestration.runs import RunFailed, run_job
@@ -82,6 +87,25 @@ def test_who_never_gets_a_turn_fails_and_has_written_nothing(spare: Deployed, ha
     assert spare.rows("windows") == before
 
 
+def test_a_day_whose_windows_are_still_to_be_cut_is_judged_once_they_are(spare: Deployed, hasty: None) -> None:
+    lake, log = spare.lake, Log()
+    model = spare.registry.load("models:/logad/1", "cpu").detector
+    late = spare.root / "aaa.log"  # its records come before all others
+    late.write_text(f"{DAYS[0]} 00:00:00,000 INFO [r] service.a: hello\n", encoding="utf-8")
+    land(lake, late)
+    normalise_day(lake, DAYS[0], spare.settings.windows.group_by)
+    attempts = iter(range(ATTEMPTS))
+
+    def work() -> int:
+        if next(attempts) == 1:
+            cut_day(lake, DAYS[0], spare.settings.window_spec())  # as another run does meanwhile
+        return judge_day(lake, DAYS[0], model, "logad", "1", Promise(0.01)).scores.windows
+
+    assert in_its_turn(log, DAYS[0], work) == len(spare.rows("windows", DAYS[:1]))  # type: ignore[arg-type]
+    [said] = log.said
+    assert "cut from other records" in said
+
+
 def test_two_backfills_of_the_same_days_at_once_leave_what_one_does(spare: Deployed) -> None:
     tables = ("normalized", "windows", "scores", "alerts")
     before = {table: spare.rows(table) for table in tables}
@@ -112,6 +136,7 @@ def test_a_training_that_fails_half_way_changes_no_alias_and_can_be_repeated(
     tags = registry.tags("2")
     assert tags["all_days"] == f"{DAYS[1]} {DAYS[2]}"
     assert (tags["policy"], tags["champion_then"], tags["first_day"]) == ("rolling 2", "1", str(DAYS[1]))
+    assert (tags["last_day"], tags["newest_day"]) == (str(DAYS[2]), str(DAYS[3])), "the last day is held out"
     assert tags["windows_table_version"] == str(spare.lake.version("windows"))
     assert set(tags) >= {"code_version", "mask_version", "parameters", "feedback_table_version", "gate", "tried"}
     with spare.instance() as instance:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -20,8 +21,14 @@ from logad_pipeline.lake.judged_days import judged_days
 from logad_pipeline.lake.landing import land
 from logad_pipeline.orchestration.build import build_definitions
 from logad_pipeline.orchestration.runs import RunFailed, run_job
-from logad_pipeline.orchestration.sensors.retraining import accepted_windows, drifted
-from logad_pipeline.registry.champions import former_champions
+from logad_pipeline.orchestration.sensors.retraining import (
+    Trained,
+    accepted_windows,
+    drifted,
+    newest_training,
+    reason_to_train,
+)
+from logad_pipeline.registry.champions import former_champions, promote, rollback
 from logad_pipeline.registry.registry import CHAMPION
 from logad_pipeline.settings import RetrainingSettings
 from logad_pipeline_tests.registry.test_registry import add_version, model_folder
@@ -152,6 +159,76 @@ def test_while_the_registry_is_down_a_sensor_says_so_and_remembers(
         assert len(tick(spare, sensor, result.cursor).days) == 1, "asked for as soon as it is back"
 
 
+def fail(deployed: Deployed, request: dg.RunRequest) -> str:
+    """The run that was asked for is made, and fails."""
+    job = build_definitions(deployed.settings).resolve_job_def(str(request.job_name))
+    with deployed.instance() as instance:
+        run = instance.create_run_for_job(job, tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+        instance.report_run_failed(run)
+        return run.run_id
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logad_pipeline.orchestration.requests.FIRST_PAUSE_SECONDS", 0.0)
+
+
+def test_a_run_that_failed_is_asked_for_again_after_a_pause_that_grows(
+    spare: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(spare, "late.log", DAYS[1])
+    cursor = tick(spare, "inbox").cursor
+    first = tick(spare, "inbox", cursor)
+    run = fail(spare, first.run_requests[0])
+    waiting = tick(spare, "inbox", first.cursor)
+    assert not waiting.run_requests
+    assert f"{DAYS[1]}: run {run} failed, attempt 1; it is asked for again after" in waiting.said
+    monkeypatch.setattr("logad_pipeline.orchestration.requests.FIRST_PAUSE_SECONDS", 0.0)
+    second = tick(spare, "inbox", first.cursor)
+    assert second.days == first.days
+    assert second.keys != first.keys, "Dagster makes no second run under a key"
+    assert tick(spare, "inbox", first.cursor).keys == second.keys
+    fail(spare, second.run_requests[0])
+    assert len({*first.keys, *second.keys, *tick(spare, "inbox", first.cursor).keys}) == 3
+    monkeypatch.setattr("logad_pipeline.orchestration.requests.FIRST_PAUSE_SECONDS", 60.0)
+    with spare.instance() as instance:
+        [second_run] = instance.get_run_records(limit=1)
+    assert second_run.end_time is not None
+    later = SimpleNamespace(time=lambda: second_run.end_time + 61.0)
+    monkeypatch.setattr("logad_pipeline.orchestration.requests.time", later)
+    assert "attempt 2" in tick(spare, "inbox", first.cursor).said, "the second pause is longer than the first"
+
+
+def test_a_run_that_a_person_cancelled_is_not_asked_for_again(spare: Deployed, impatient: None) -> None:
+    drop(spare, "late.log", DAYS[1])
+    asked = tick(spare, "inbox", tick(spare, "inbox").cursor)
+    job = build_definitions(spare.settings).resolve_job_def("daily")
+    with spare.instance() as instance:
+        run = instance.create_run_for_job(job, tags=asked.run_requests[0].tags, status=dg.DagsterRunStatus.STARTED)
+        instance.report_run_canceled(run)
+    assert f"run {run.run_id} is canceled" in tick(spare, "inbox", asked.cursor).said
+
+
+def test_a_damaged_day_stays_behind_and_keeps_no_other_day_from_being_judged(spare: Deployed, impatient: None) -> None:
+    for number, day in enumerate(DAYS[1:]):
+        drop(spare, f"late-{number}.log", day, number)
+    cursor = tick(spare, "inbox").cursor
+    whole = tick(spare, "inbox", cursor)
+    assert whole.days == [("daily", str(DAYS[1]), str(DAYS[3]))]
+    part = next(spare.root.glob(f"raw/day={DAYS[2]}/late-1*"))
+    part.write_bytes(part.read_bytes()[:20])
+    with pytest.raises(RunFailed, match=str(DAYS[2])):
+        run_job(spare.settings, "daily", (DAYS[1], DAYS[3]))
+    apart = tick(spare, "inbox", whole.cursor)
+    assert apart.days == [("daily", str(day), str(day)) for day in (DAYS[1], DAYS[3], DAYS[2])]
+    for day in (DAYS[1], DAYS[3]):
+        run_job(spare.settings, "daily", (day, day))
+    assert list(days_behind(spare.lake, judged=True)) == [DAYS[2]]
+    run = fail(spare, apart.run_requests[-1])
+    again = tick(spare, "inbox", apart.cursor)
+    assert again.days == [("daily", str(DAYS[2]), str(DAYS[2]))], run
+
+
 # ---------------------------------------------------------------- changed champion
 
 
@@ -159,18 +236,21 @@ def test_a_new_champion_judges_the_newest_days(spare: Deployed, monkeypatch: pyt
     monkeypatch.setenv("LOGAD_OPERATION__RESCORE_DAYS", "2")
     settled = tick(spare, "changed_champion")
     assert "judged by version 1" in settled.said
-    spare.registry.set_alias(CHAMPION, add_version(spare, model_folder(spare)))
-    asked = tick(spare, "changed_champion", settled.cursor)
+    spare.registry._client().set_registered_model_alias("logad", CHAMPION, add_version(spare, model_folder(spare)))
+    first = tick(spare, "changed_champion", settled.cursor)
+    assert [request.job_name for request in first.run_requests] == ["try_champion"]
+    run_job(spare.settings, "try_champion")
+    asked = tick(spare, "changed_champion", first.cursor)
     assert asked.days == [("judge_days", str(DAYS[-2]), str(DAYS[-1]))]
     assert former_champions(spare.registry) == ["1"], "whoever moved the alias"
-    repeated = tick(spare, "changed_champion", settled.cursor)
+    repeated = tick(spare, "changed_champion", first.cursor)
     assert repeated.keys == asked.keys
     run_job(spare.settings, "judge_days", (DAYS[-2], DAYS[-1]))
     assert {row.day: row.model_version for row in judged_days(spare.lake)} == {
         DAYS[0]: "1", DAYS[1]: "1", DAYS[2]: "2", DAYS[3]: "2",
     }  # fmt: skip
     assert not tick(spare, "changed_champion", asked.cursor).run_requests
-    spare.registry.set_alias(CHAMPION, "1")
+    assert rollback(spare.registry) == ("2", "1")
     back = tick(spare, "changed_champion", asked.cursor)
     assert back.days == asked.days
     assert back.run_requests[0].run_key != asked.run_requests[0].run_key
@@ -190,6 +270,27 @@ def test_a_champion_that_cannot_judge_is_replaced_by_the_one_before(spare: Deplo
     assert spare.registry.version_of(CHAMPION) == "1"
     assert not tick(spare, "changed_champion", asked.cursor).run_requests
     assert spare.rows("scores") == before
+
+
+def test_a_trial_that_failed_for_another_reason_is_made_again(spare: Deployed, impatient: None) -> None:
+    settled = tick(spare, "changed_champion")
+    spare.registry._client().set_registered_model_alias("logad", CHAMPION, add_version(spare, model_folder(spare)))
+    first = tick(spare, "changed_champion", settled.cursor)
+    fail(spare, first.run_requests[0])
+    second = tick(spare, "changed_champion", first.cursor)
+    assert [request.job_name for request in second.run_requests] == ["try_champion"]
+    assert second.keys != first.keys
+
+
+def test_judging_again_that_failed_is_made_again(
+    spare: Deployed, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGAD_OPERATION__RESCORE_DAYS", "1")
+    promote(spare.registry, add_version(spare, model_folder(spare)))
+    first = tick(spare, "changed_champion")
+    fail(spare, first.run_requests[0])
+    second = tick(spare, "changed_champion", first.cursor)
+    assert (second.days, second.keys == first.keys) == (first.days, False)
 
 
 def test_an_alias_of_a_version_that_was_deleted_is_no_champion(spare: Deployed) -> None:
@@ -257,3 +358,63 @@ def test_the_first_model_is_trained_once_there_is_enough(spare: Deployed, monkey
     assert f"no model yet, {windows} windows prepared of {windows + 1}" in tick(spare, "retraining").said
     patient(monkeypatch, first_windows=windows)
     assert len(tick(spare, "retraining").run_requests) == 1
+
+
+def half_way(deployed: Deployed, *tags: str) -> None:
+    """Version 1 as a first training leaves it that failed before it wrote these tags."""
+    client = deployed.registry._client()
+    client.delete_registered_model_alias("logad", CHAMPION)
+    client.delete_registered_model_tag("logad", "former_champions")
+    for tag in tags:
+        client.delete_model_version_tag("logad", "1", tag)
+
+
+def test_a_first_training_that_failed_half_way_is_made_again(spare: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    half_way(spare, "gate")
+    patient(monkeypatch, first_windows=1)
+    due = tick(spare, "retraining")
+    [request] = due.run_requests
+    assert "no model yet" in request.run_config["ops"]["anomaly_model"]["config"]["reason"]
+    run = fail(spare, request.with_replaced_attrs(job_name="training"))
+    patient(monkeypatch, first_windows=1, cooling_hours=24)
+    assert f"and failed (run {run}" in tick(spare, "retraining", due.cursor).said
+    patient(monkeypatch, first_windows=1)
+    assert tick(spare, "retraining", due.cursor).keys != [request.run_key]
+
+
+def test_a_half_made_version_does_not_count_as_the_last_training(spare: Deployed) -> None:
+    registry = spare.registry
+    version = add_version(spare, model_folder(spare))
+    registry.annotate(version, {"last_day": "2030-01-01"})
+    newest = newest_training(registry, "1")
+    assert newest is not None
+    assert newest.version == "1"
+    registry.annotate(version, {"gate": "{}"})
+    newest = newest_training(registry, "1")
+    assert newest is not None
+    assert newest.version == version
+
+
+def test_a_first_model_that_was_not_promoted_is_promoted(spare: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    half_way(spare)
+    [request] = tick(spare, "retraining").run_requests
+    assert request.asset_selection == [dg.AssetKey("champion_model")]
+    training = build_definitions(spare.settings).resolve_job_def("training")
+    with spare.instance() as instance:
+        training.get_subset(asset_selection={dg.AssetKey("champion_model")}).execute_in_process(instance=instance)
+    assert spare.registry.version_of(CHAMPION) == "1"
+    spare.registry._client().delete_registered_model_alias("logad", CHAMPION)
+    assert "logad promote 1" in tick(spare, "retraining").said, "who takes the alias away wants no champion"
+    spare.registry._client().delete_registered_model_tag("logad", "former_champions")
+    monkeypatch.setenv("LOGAD_MODEL__AUTOMATIC_PROMOTION", "false")
+    assert "logad promote 1" in tick(spare, "retraining").said
+
+
+def test_days_that_were_held_out_are_no_new_ones(judged: Deployed) -> None:
+    wanted = RetrainingSettings(drift_days=30)
+    made = datetime.now(UTC)
+    rows = judged_days(judged.lake)
+    for newest_day, new in ((DAYS[0], DAYS[1:]), (DAYS[2], DAYS[3:]), (DAYS[3], [])):
+        trained = Trained("1", DAYS[0], newest_day, made)
+        count = accepted_windows(judged.lake, [row for row in rows if row.day in new])
+        assert reason_to_train(judged.lake, trained, "1", wanted)[0].startswith(f"{count} windows")

@@ -5,16 +5,35 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from logad_pipeline.orchestration.sinks import NoticeFailed, post, sinks, write_line
-from logad_pipeline.settings import AlertSettings
+from logad_pipeline.lake.schemas import ALERTS
+from logad_pipeline.lake.tables import Lake
+from logad_pipeline.orchestration.assets.alerts import _tell
+from logad_pipeline.orchestration.sinks import NoticeFailed, NoticeRefused, post, sinks, write_line
+from logad_pipeline.settings import AlertSettings, load_settings
 
 NOTICE = {"id": "abc-2025-03-08", "text": "kernel panic", "score": 0.9}
+
+
+DAY = date(2025, 3, 8)
+
+
+def alert_of(day: date, source: str) -> dict[str, Any]:
+    """A row of the table of alerts, of one open alarm."""
+    moment = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    return {
+        "day": day, "alert_id": f"{source}00000000000", "source": source, "group_key": "", "text_id": 1,
+        "text": "kernel panic", "windows": 1, "contested": 0, "suppressed": 0, "suppression": "", "score": 0.9,
+        "risk": "high", "window_ids": ["0123456789abcdef"], "first_time": moment, "last_time": moment,
+        "first_seen": moment, "model_version": "1",
+    }  # fmt: skip
 
 
 class Receiver(HTTPServer):
@@ -63,12 +82,36 @@ def test_trouble_on_the_other_side_is_tried_again(receiver: Receiver) -> None:
     assert len(receiver.got) == 3
 
 
-@pytest.mark.parametrize(("code", "attempts"), [(404, 1), (500, 3)])
+@pytest.mark.parametrize(("code", "attempts"), [(400, 1), (404, 1), (422, 1), (408, 3), (425, 3), (429, 3), (500, 3)])
 def test_a_refusal_says_where_and_why(code: int, attempts: int, receiver: Receiver) -> None:
     receiver.codes = [code]
-    with pytest.raises(NoticeFailed, match=rf"{receiver.url}: answered {code}"):
+    with pytest.raises(NoticeFailed, match=rf"{receiver.url}: answered {code}") as caught:
         post(receiver.url, NOTICE, pause_seconds=0)
     assert len(receiver.got) == attempts
+    assert isinstance(caught.value, NoticeRefused) == (attempts == 1)
+
+
+def test_a_notice_that_is_refused_holds_no_other_back(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGAD_ALERTS__WEBHOOK", receiver.url)
+    monkeypatch.setenv("LOGAD_ALERTS__NOTICE_DAYS", "100000")
+    monkeypatch.setattr("logad_pipeline.orchestration.sinks.time.sleep", lambda _: None)
+    lake, settings = Lake(tmp_path / "lake"), load_settings(tmp_path / "lake")
+    lake.create()
+    for number, source in enumerate(("a", "b", "c")):
+        rows = pa.RecordBatch.from_pylist([alert_of(DAY + timedelta(days=number), source)], schema=ALERTS)
+        lake.replace_day("alerts", DAY + timedelta(days=number), [rows])
+    receiver.codes = [413, 200]
+    told, failures = _tell(lake, settings)
+    assert (told, len(receiver.got)) == (2, 3)
+    [refused] = failures
+    assert f"{DAY}: webhook {receiver.url}: answered 413" in refused
+    receiver.codes = [503]
+    assert (_tell(lake, settings)[0], len(receiver.got)) == (0, 6), "three attempts at the one that is left"
+    receiver.codes = [200]
+    assert _tell(lake, settings) == (1, [])
+    assert _tell(lake, settings) == (0, [])
 
 
 def test_nobody_there(receiver: Receiver) -> None:

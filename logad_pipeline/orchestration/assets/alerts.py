@@ -12,7 +12,7 @@ from logad_pipeline.lake.tables import Lake
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
 from logad_pipeline.orchestration.partitions import daily_asset, days_of, in_its_turn
-from logad_pipeline.orchestration.sinks import NoticeFailed, sinks
+from logad_pipeline.orchestration.sinks import NoticeFailed, NoticeRefused, sinks
 from logad_pipeline.settings import Settings
 
 LISTED = 200
@@ -69,17 +69,19 @@ def _tell(lake: Lake, settings: Settings) -> tuple[int, list[str]]:
     """Tell each sink what is new on the newest days; how many were told, and what failed.
 
     Days are looked at again as long as they are recent, so that what a sink did not take is told with the next run.
+    A notice that is refused holds no other back; a sink that does not answer is left alone until then.
     """
     since = datetime.now(settings.zone).date() - timedelta(days=settings.alerts.notice_days)
+    days = [day for day in lake.days("alerts") if day >= since]
     told, failures = 0, []
     for name, send in sinks(settings.alerts).items():
-        for day in lake.days("alerts"):
-            if day < since:
-                continue
-            new = to_be_told(lake, day, name, timedelta(days=settings.alerts.again_after_days))
-            try:
-                told += give_notice(lake, day, name, new, send)
-            except NoticeFailed as error:
-                failures.append(f"{day}: {error}")
-                break
+        try:
+            for day in days:
+                for alert in to_be_told(lake, day, name, timedelta(days=settings.alerts.again_after_days)):
+                    try:
+                        told += give_notice(lake, day, name, [alert], send)
+                    except NoticeRefused as error:
+                        failures.append(f"{day}: {error}")
+        except NoticeFailed as error:
+            failures.append(f"{day}: {error}")
     return told, failures

@@ -62,8 +62,9 @@ def anomaly_model(
 
     lake, settings, registry = deployment.open_lake(), deployment.settings(), deployment.registry()
     versions = {table: lake.version(table) for table in PINNED}
+    prepared = chosen_days(lake.days("windows"), config)
     choice = choose(
-        lake, chosen_days(lake.days("windows"), config), cast("Policy", config.policy), config.span,
+        lake, prepared, cast("Policy", config.policy), config.span,
         held_out=config.held_out_days, habit_days=settings.retraining.habit_days,
     )  # fmt: skip
     days = choice.days
@@ -76,7 +77,7 @@ def anomaly_model(
         )  # fmt: skip
     stream = window_stream(lake, days, versions["windows"], facts=wanted, choice=choice)
     context.log.info("%d windows of %d days, %d distinct", len(stream.ids), len(days), len(stream.windows))
-    lineage = lineage_of(settings, config, choice, versions, registry.version_of(CHAMPION))
+    lineage = lineage_of(settings, config, choice, versions, registry.version_of(CHAMPION), prepared[-1])
     checkpoint = lake.path("checkpoints") / checkpoint_name(lineage)
     with registry.run(f"train {days[0]} to {days[-1]}") as mlflow:
         mlflow.log_params(_parameters(settings, spec, lineage))

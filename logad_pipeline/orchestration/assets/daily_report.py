@@ -12,7 +12,7 @@ from logad_pipeline.lake.report_data import gather_report
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import picture, table
-from logad_pipeline.orchestration.partitions import daily_asset, days_of
+from logad_pipeline.orchestration.partitions import blaming, daily_asset, days_of
 from logad_pipeline.orchestration.report_files import settings_in_words, write_report
 from logad_pipeline.reporting.data import ReportData
 
@@ -37,8 +37,9 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         known = judged_days(lake)
         rows = []
         for day in days_of(context):
-            data = _report_of(lake, deployment, day, known)
-            file = write_report(lake.path("reports", day) / "report.html", data)
+            with blaming(context, day):
+                data = _report_of(lake, deployment, day, known)
+                file = write_report(lake.path("reports", day) / "report.html", data)
             rows.append((day, data.windows, data.alerts, f"`{file}`"))
         promise = promise_days(lake, days_of(context)[-1], PROMISE_DAYS, known)
         metadata: dict[str, dg.MetadataValue | str] = {

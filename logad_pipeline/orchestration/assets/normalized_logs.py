@@ -7,7 +7,7 @@ import dagster as dg
 from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
-from logad_pipeline.orchestration.partitions import daily_asset, days_of, in_its_turn
+from logad_pipeline.orchestration.partitions import blame, daily_asset, days_of, in_its_turn
 
 UNPARSED_WARNING = 0.05
 """Share of quarantined lines from which on the format deserves a look."""
@@ -34,7 +34,9 @@ def build_normalized_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefini
             context.log.info("%s: %d lines, %d records", day, accounts[-1].lines, accounts[-1].records)
         lines = sum(account.lines for account in accounts)
         quarantined = sum(account.quarantined for account in accounts)
-        unbalanced = [str(account.day) for account in accounts if not account.balanced]
+        unbalanced = [account.day for account in accounts if not account.balanced]
+        if unbalanced:
+            blame(context, unbalanced)
         share = quarantined / lines if lines else 0.0
         header = ("day", "lines", "records", "continuation lines", "quarantined")
         return dg.MaterializeResult(
@@ -51,7 +53,7 @@ def build_normalized_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefini
                 dg.AssetCheckResult(
                     check_name="every_line_accounted_for",
                     passed=not unbalanced,
-                    metadata={"lines": lines, "days_that_do_not_balance": unbalanced},
+                    metadata={"lines": lines, "days_that_do_not_balance": [*map(str, unbalanced)]},
                 ),
                 dg.AssetCheckResult(
                     check_name="share_of_unparsed_lines",

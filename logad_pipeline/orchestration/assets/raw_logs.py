@@ -1,6 +1,7 @@
 """`raw_logs`: the landed bytes of a day, held against the ledger."""
 
 from contextlib import closing
+from datetime import date
 
 import dagster as dg
 
@@ -10,7 +11,7 @@ from logad_pipeline.lake.tables import Lake, LakeDamaged
 from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
-from logad_pipeline.orchestration.partitions import daily_asset, days_of
+from logad_pipeline.orchestration.partitions import blame, daily_asset, days_of
 
 
 def build_raw_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -28,15 +29,28 @@ def build_raw_logs(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     def raw_logs(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         lake = deployment.open_lake()
         rows, wrong, empty = [], [], []
+        damaged: list[str] = []
+        stopping: set[date] = set()
         for day in days_of(context):
             parts = raw_parts(lake, day)
             if not parts:
                 empty.append(str(day))
             for part in parts:
-                found = _count_lines(lake, part)
+                try:
+                    found = _count_lines(lake, part)
+                except LakeDamaged as error:
+                    # All of them are looked for, so that the next run leaves out each.
+                    damaged.append(str(error))
+                    stopping.add(day)
+                    continue
                 rows.append((day, part.source, part.format, found))
                 if found != part.day_lines:
                     wrong.append(f"{part.raw_path}: {found} lines, the ledger says {part.day_lines}; {way_out(part)}")
+                    stopping.add(day)
+        if stopping:
+            blame(context, stopping)
+        if damaged:
+            raise LakeDamaged("; ".join(damaged[:20]))
         return dg.MaterializeResult(
             metadata={
                 "lines": sum(row[3] for row in rows),

@@ -7,7 +7,7 @@ import dagster as dg
 from logad_pipeline.lake.windowing import cut_day
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
-from logad_pipeline.orchestration.partitions import daily_asset, days_of, in_its_turn
+from logad_pipeline.orchestration.partitions import blame, daily_asset, days_of, in_its_turn
 
 
 def build_windows(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -23,7 +23,9 @@ def build_windows(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     def windows(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
         lake, spec = deployment.open_lake(), deployment.settings().window_spec()
         accounts = [in_its_turn(context, day, partial(cut_day, lake, day, spec)) for day in days_of(context)]
-        uncovered = [str(account.day) for account in accounts if not account.all_lines_covered]
+        uncovered = [account.day for account in accounts if not account.all_lines_covered]
+        if uncovered:
+            blame(context, uncovered)
         return dg.MaterializeResult(
             metadata={
                 "windows": sum(account.windows for account in accounts),
@@ -34,7 +36,7 @@ def build_windows(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
                 dg.AssetCheckResult(
                     check_name="every_record_in_a_window",
                     passed=not uncovered,
-                    metadata={"days_with_uncovered_records": uncovered},
+                    metadata={"days_with_uncovered_records": [*map(str, uncovered)]},
                 )
             ],
         )

@@ -1,24 +1,24 @@
 """The champion sensor: sees whose alias it is, has it tried, and lets it judge the newest days."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from logad_pipeline.lake.judged_days import judged_days
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.orchestration.jobs import OF_DAYS, Job
-from logad_pipeline.orchestration.requests import over_days, status, unfinished
-from logad_pipeline.registry.champions import former_champions, remember
-from logad_pipeline.registry.registry import CHAMPION, Registry, RegistryUnavailable
+from logad_pipeline.orchestration.requests import due, over_days, status, stopping_days, unfinished
+from logad_pipeline.registry.champions import follow_alias
+from logad_pipeline.registry.registry import Registry, RegistryUnavailable
 from logad_pipeline.settings import Settings, load_settings
 
 
 def build_champion_sensor(chosen: Settings, jobs: Mapping[str, Job]) -> dg.SensorDefinition:
     """The sensor over the alias ``champion``, whoever moves it: the gate, a command, MLflow's pages.
 
-    A version that nobody has tried is tried first; the job that does so puts the former champion back if it
-    cannot judge.
+    A version that was put there by hand is tried first; the job that does so puts the former champion back if
+    it cannot judge.
     """
 
     @dg.sensor(
@@ -33,28 +33,23 @@ def build_champion_sensor(chosen: Settings, jobs: Mapping[str, Job]) -> dg.Senso
         registry = Registry(settings)
         known = json.loads(context.cursor or '{"version": null, "changes": 0}')
         try:
-            version = registry.version_of(CHAMPION)
+            version = follow_alias(registry)
             if version is None:
                 return dg.SensorResult(skip_reason="there is no champion yet", cursor=context.cursor)
             if version != known["version"]:
-                _remember(registry, known["version"], version)
                 known = {"version": version, "changes": known["changes"] + 1}
             tried = registry.was_tried(version)
         except RegistryUnavailable as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         if not tried:
+            if running := unfinished(context.instance, ["try_champion"]):
+                reason = f"run {running[0]} tries version {version}"
+                return dg.SensorResult(skip_reason=reason, cursor=json.dumps(known))
             request = dg.RunRequest(run_key=f"try {version} {known['changes']}", job_name="try_champion")
-            return dg.SensorResult(run_requests=[request], cursor=json.dumps(known))
+            return _due(context, settings, [request], known)
         return _judge_again(context, settings, known)
 
     return changed_champion
-
-
-def _remember(registry: Registry, before: str | None, now: str) -> None:
-    """A champion that was moved in MLflow's pages is one to go back to as well."""
-    former = former_champions(registry)
-    if before is not None and now not in former and before not in former:
-        remember(registry, before)
 
 
 def _judge_again(
@@ -69,4 +64,17 @@ def _judge_again(
     if running := unfinished(context.instance, OF_DAYS):
         return dg.SensorResult(skip_reason=f"{len(days)} days wait for run {running[0]}", cursor=cursor)
     key = f"version {known['version']} change {known['changes']}"
-    return dg.SensorResult(run_requests=over_days(days, "changed_champion", key, job="judge_days"), cursor=cursor)
+    apart = stopping_days(context.instance)
+    requests = over_days(days, "changed_champion", key, job="judge_days", apart=apart)
+    return _due(context, settings, requests, known)
+
+
+def _due(
+    context: dg.SensorEvaluationContext, settings: Settings, requests: Sequence[dg.RunRequest],
+    known: dict[str, str | int],
+) -> dg.SensorResult:  # fmt: skip
+    now, waiting = due(context.instance, requests, settings.zone)
+    for words in waiting:
+        context.log.warning("%s", words)
+    reason = None if now else dg.SkipReason("; ".join(waiting))
+    return dg.SensorResult(run_requests=now, skip_reason=reason, cursor=json.dumps(known))

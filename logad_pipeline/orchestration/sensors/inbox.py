@@ -11,7 +11,7 @@ from logad_pipeline.lake.inbox import Look, Seen, look_into
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.orchestration.jobs import OF_DAYS, Job
 from logad_pipeline.orchestration.partitions import RANGE_END, RANGE_START
-from logad_pipeline.orchestration.requests import over_days, status, unfinished, within_partitions
+from logad_pipeline.orchestration.requests import due, over_days, status, stopping_days, unfinished, within_partitions
 from logad_pipeline.registry.registry import CHAMPION, Registry, RegistryUnavailable
 from logad_pipeline.settings import Settings, load_settings
 
@@ -68,12 +68,16 @@ def _requests(context: dg.SensorEvaluationContext, settings: Settings, lake: Lak
     if not days:
         return [], f"lines of {min(behind)} to {max(behind)} are outside {settings.first_day} to {today}"
     requests = []
-    for request in over_days(days, "inbox", "", job="daily" if judging else "prepare_days"):
+    job, apart = "daily" if judging else "prepare_days", stopping_days(context.instance)
+    for request in over_days(days, "inbox", "", job=job, apart=apart):
         first, last = (request.tags[end] for end in (RANGE_START, RANGE_END))
         files = sum(count for day, count in behind.items() if first <= str(day) <= last)
-        # More files are another request; the same again would be one that has failed.
+        # More files are another request; the same again is one that has failed.
         requests.append(request.with_replaced_attrs(run_key=f"{request.job_name} {first} {last} {files} files"))
-    return requests, ""
+    now, waiting = due(context.instance, requests, settings.zone)
+    for words in waiting:
+        context.log.warning("%s", words)
+    return now, "; ".join(waiting)
 
 
 def _words(look: Look, words: str) -> str:
