@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -363,6 +364,36 @@ def test_input_that_cannot_be_read_is_named_in_one_line(command: str, kind: str,
 
 def test_empty_standard_input_is_an_error(model: Path) -> None:
     fails(logad("detect", "-", "--model", model, stdin=b""), 3, "-: no log line")
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "alerts"])
+def test_a_stream_that_goes_on_keeps_no_verdict_back(as_json: bool, model: Path, tmp_path: Path) -> None:
+    # So many windows are judged before the stream pauses, that nothing is left to be judged after it.
+    text = plain(tmp_path / "a.log", 512 * WINDOW.size + 3, odd=4).read_bytes()
+    command = [sys.executable, "-c", "from logad_pipeline.cli.main import main; main()", "detect", "-",
+               "--model", str(model), "--device", "cpu", *(["--json"] if as_json else [])]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin
+        assert process.stdout
+        feeding = threading.Thread(target=lambda: (process.stdin.write(text), process.stdin.flush()))  # type: ignore[union-attr]
+        feeding.start()
+        too_late = threading.Timer(90, process.kill)
+        too_late.start()
+        told = [process.stdout.readline().decode() for _ in range(512 if as_json else 2)]
+        alive = process.poll() is None
+        too_late.cancel()
+        feeding.join()
+        process.stdin.close()
+        assert process.wait(60) == 0
+    assert alive, "the verdicts came only with the end"
+    assert json.loads(told[-1])["last_line"] == 512 * WINDOW.size if as_json else FOREIGN in told[1]
+
+
+def test_without_any_model_detect_says_how_to_get_one(tmp_path: Path) -> None:
+    done = logad("detect", plain(tmp_path / "a.log"))
+    fails(done, 4, "logad fit FILE --model DIR", "logad train")
+    fails(logad("detect", "-", stdin=b"a line\n"), 4, "logad train")
 
 
 def test_too_short_a_log_to_learn_from(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from typer.testing import CliRunner
 
 import ai_detect_cli
+from logad_pipeline.cli.main import app
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 
@@ -214,6 +216,28 @@ def test_the_short_door_takes_the_newest_model(
     assert verdict["score"] == max(window["score"] for window in verdict["windows"])
     assert ai_detect_cli.main(["--logs", *LINES, "--model", "models:/logad@champion", "--json"]) == 0
     assert float(told["score"]) == pytest.approx(json.loads(capsys.readouterr().out)["score"], abs=1e-4)
+
+
+def test_detect_takes_the_newest_model_and_says_which(
+    judged: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGAD_LAKE", str(judged.root))
+    file = tmp_path / "a.log"
+    file.write_text("".join(f"{line}\n" for line in LINES))
+    for source in (str(file), "-"):
+        done = CliRunner().invoke(app, ["detect", source, "--json"], input=file.read_bytes())
+        assert done.exit_code == 0, done.output
+        assert "judging with models:/logad@champion" in done.stderr
+        assert json.loads(done.stdout)["lines"] == [1, 2]
+
+
+def test_detect_with_a_registry_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGAD_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    file = tmp_path / "a.log"
+    file.write_text("a line\n")
+    for options in ([], ["--model", "models:/logad@champion"]):
+        assert_refused(logad("detect", file, *options), 3, "127.0.0.1:9", "--model DIR")
 
 
 def test_the_short_door_without_a_model(
