@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Lock
-from typing import cast
+from typing import Any, cast
+from weakref import WeakSet
 
 from flask import current_app
 
@@ -37,6 +38,8 @@ class Service:
     """Held while the file of suppressions is written, which is read first."""
     stopping: bool = False
     """The server was told to go: streams end."""
+    given_up: WeakSet[Any] = field(default_factory=WeakSet)
+    """Connections whose request is read no further: what else comes on them is no next request."""
 
     def __post_init__(self) -> None:
         self.most_streams = min(self.limits.max_streams, self.limits.threads - 1)

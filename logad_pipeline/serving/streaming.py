@@ -48,7 +48,7 @@ def answer_stream() -> Response:
                       "when one has ended, or raise serving.max_streams", headers={"Retry-After": "10"})  # fmt: skip
     connection = request.environ.get("gunicorn.socket")
     own.deadlines.end(connection)
-    lines = _Incoming(request.stream, own.limits.max_body_bytes, connection)
+    lines = _Incoming(request.stream, own, connection)
     told = _answers(own, lines, g.get("key"), current_app.app_context(), g.request_id)
     response = Response(told, content_type=NDJSON)
     response.call_on_close(lines.leave)
@@ -62,12 +62,13 @@ class _Incoming:
     :meth:`leave` ends that thread, whatever it waits for.
     """
 
-    def __init__(self, stream: IO[bytes], limit: int, connection: socket.socket | None) -> None:
+    def __init__(self, stream: IO[bytes], own: Service, connection: socket.socket | None) -> None:
+        self._own = own
         self._queue: Queue[bytes | Problem | None] = Queue(2 * _TOGETHER)
         self._connection = connection
         self._left = Event()
         self._whole = False
-        Thread(target=self._read, args=(stream, limit), name="score_batch", daemon=True).start()
+        Thread(target=self._read, args=(stream, own.limits.max_body_bytes), name="score_batch", daemon=True).start()
 
     def _read(self, stream: IO[bytes], limit: int) -> None:
         end: Problem | None = None
@@ -96,10 +97,10 @@ class _Incoming:
             return True
         return False
 
-    def take(self, own: Service) -> tuple[list[bytes | Problem], bool]:
+    def take(self) -> tuple[list[bytes | Problem], bool]:
         """The next lines, once there is one, and whether they are the last; a problem says why, where the client
         did not end the stream."""
-        until = time.monotonic() + own.limits.stream_idle_seconds
+        own, until = self._own, time.monotonic() + self._own.limits.stream_idle_seconds
         items: list[bytes | Problem | None] = []
         while not items and not own.stopping and time.monotonic() < until:
             try:
@@ -122,16 +123,17 @@ class _Incoming:
             return [Problem(408, "idle", said)], True
         return taken, False
 
-    def rest(self, seconds: float, own: Service) -> None:
+    def rest(self, seconds: float) -> None:
         """Wait until a key may ask again, or until the stream must end."""
         until = time.monotonic() + seconds
-        while not own.stopping and (left := until - time.monotonic()) > 0:
+        while not self._own.stopping and (left := until - time.monotonic()) > 0:
             self._left.wait(min(left, _LOOK_SECONDS))
 
     def leave(self) -> None:
         """Read no more; what the client still sends goes nowhere."""
         self._left.set()
         if self._connection is not None and not self._whole:
+            self._own.given_up.add(self._connection)
             try:
                 self._connection.shutdown(socket.SHUT_RD)
             except OSError as error:
@@ -141,7 +143,7 @@ class _Incoming:
 def _answers(own: Service, lines: _Incoming, key: ApiKey | None, context: Any, request_id: str) -> Iterator[str]:
     ended, paid = False, 1  # the request itself was counted when it came
     while not ended:
-        items, ended = lines.take(own)
+        items, ended = lines.take()
         with context:
             g.request_id = request_id
             rows = [json.dumps(row) + "\n" for row in _judged(own, items)]
@@ -149,7 +151,7 @@ def _answers(own: Service, lines: _Incoming, key: ApiKey | None, context: Any, r
         wait = charge(own, key, len(items) - paid)
         paid = 0
         if not ended:
-            lines.rest(wait, own)
+            lines.rest(wait)
 
 
 def _judged(own: Service, items: list[bytes | Problem]) -> Iterator[dict[str, Any]]:

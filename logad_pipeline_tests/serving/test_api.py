@@ -392,7 +392,7 @@ def test_a_stream_is_slowed_to_the_rate_of_its_key(make_app: MakeApp, monkeypatc
     app = make_app(require_keys=True)
     service = own(app)
     rested: list[float] = []
-    monkeypatch.setattr("logad_pipeline.serving.streaming._Incoming.rest", lambda _, wait, __: rested.append(wait))
+    monkeypatch.setattr("logad_pipeline.serving.streaming._Incoming.rest", lambda _, wait: rested.append(wait))
     key = service.keys.create("busy", ["score"], requests_per_minute=60)
     body = (json.dumps({"log_seq": ["a"]}) + "\n") * 14
     response = app.test_client().post(
