@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.logs in (None, ["-"]):
         if sys.stdin is None or sys.stdin.isatty():
             parser.error("no lines: give --logs LINE …, or pipe them in")
-        options.logs = sys.stdin.buffer.read(_MOST_BYTES).decode("utf-8", "surrogateescape").split("\n")
+        read = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        if len(read) > _MOST_BYTES:
+            parser.error(f"more than {_MOST_BYTES >> 20} MiB on standard input; `logad detect -` judges streams")
+        options.logs = read.decode("utf-8", "surrogateescape").split("\n")
 
     from logad_pipeline.cli.files import score_lines
     from logad_pipeline.detectors.ensemble import ModelNotFound

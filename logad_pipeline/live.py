@@ -65,8 +65,9 @@ class LiveScorer:
 
     Where a window does not fill up within ``delay`` seconds, the newest records of its group are judged together
     with those before them, as many as make a window, and an anomaly is told; the window goes on growing and is
-    judged when it is whole, so windows are those of the model. Sessions are judged when they are full or had no
-    record for ten minutes. Lines wait in a queue of fixed length, and a writer that is faster waits.
+    judged when it is whole, so windows are those of the model. Sessions alone may take longer than ``delay``: half
+    of one is not what the model knows, so they are judged when they are full or had no record for ten minutes. Lines
+    wait in a queue of fixed length, and a writer that is faster waits.
 
     When it does not work: a record's continuation lines that come half a second after it are taken for lines
     without a header.
@@ -82,6 +83,7 @@ class LiveScorer:
         self._session = scorer.reader.spec.window_type == "session"
         scorer.reader.wanted = lambda: (position for group in self._groups.values() for position in group.tail)
         self._waiting: list[LineWindow] = []
+        self._often = min(_IDLE, delay)
         self._judged_at = clock()
 
     @property
@@ -89,15 +91,19 @@ class LiveScorer:
         """Of the model that judges."""
         return self._scorer.model.version
 
-    def score(self, source: str, stream: BinaryIO) -> Iterator[LiveVerdict]:
+    def score(
+        self, source: str, stream: BinaryIO, paused: Callable[[], None] = lambda: None
+    ) -> Iterator[LiveVerdict]:
         """Yield verdicts on ``stream`` until it ends: on each whole window, and anomalies of growing ones.
+
+        ``paused`` is called when all that came is judged and the next line is awaited.
 
         Raises:
             UnreadableInput: if it cannot be read to its end, or held no record at all.
         """
         reader = self._scorer.reader
         lines = self._lines = _TimedLines(stream)
-        log_format, sample = self._format_of(lines)
+        log_format, sample, began = self._format_of(lines)
         clock = Clock(tz=reader.read_spec.tz, first_year=reader.read_spec.year, now=time.time)
         burst: Iterator[bytes] = chain(sample, lines.burst())
         while True:
@@ -105,41 +111,48 @@ class LiveScorer:
                 whole = list(reader.push(source, item))
                 self._waiting += whole
                 if isinstance(item, Record):
-                    self._note(reader.group_of(item), covered=bool(whole))
-                if len(self._waiting) >= _JUDGED_AT_ONCE or self._clock() - self._judged_at >= self._delay:
+                    came = began if reader.account.lines <= len(sample) else self._clock()
+                    self._note(reader.group_of(item), covered=bool(whole), came=came)
+                if len(self._waiting) >= _JUDGED_AT_ONCE or self._clock() - self._judged_at >= self._often:
                     yield from self._judge(source)
             if lines.ended:
                 break
             yield from self._judge(source)
+            paused()
             burst = lines.burst()
         self._waiting += reader.flush(source)
         yield from self._told(self._waiting)
         if not reader.account.records:
             raise UnreadableInput(f"{source}: no log line in it; nothing to do")
 
-    def _format_of(self, lines: _TimedLines) -> tuple[LogFormat, list[bytes]]:
+    def _format_of(self, lines: _TimedLines) -> tuple[LogFormat, list[bytes], float]:
+        """The format, the lines that it was told by, and when the first of them came."""
         name = self._scorer.reader.read_spec.format
         if name != "auto":
-            return get_format(name), []
+            return get_format(name), [], self._clock()
         sample: list[bytes] = []
+        began = self._clock()
         while not sample and not lines.ended:
-            sample = lines.some(SAMPLE_LINES)
+            for line in lines.burst():
+                began = began if sample else self._clock()
+                sample.append(line)
+                if len(sample) == SAMPLE_LINES or self._clock() - began >= self._delay:
+                    break
         texts = [raw.decode("utf-8", "surrogateescape").rstrip("\r\n").removeprefix("\ufeff") for raw in sample]
-        return detect_format(texts), sample
+        return detect_format(texts), sample, began
 
-    def _note(self, group: str, covered: bool) -> None:
-        now = self._clock()
+    def _note(self, group: str, covered: bool, came: float) -> None:
         reader = self._scorer.reader
-        known = self._groups.pop(group, None) or _Group(now, None, deque(maxlen=reader.spec.size))
-        since = None if covered else now if known.unjudged is None else known.unjudged
+        known = self._groups.pop(group, None) or _Group(came, None, deque(maxlen=reader.spec.size))
+        since = None if covered else came if known.unjudged is None else known.unjudged
         if not (self._session and group):
             known.tail.append(reader.newest)
         # The last in the dictionary is the one that was written to last.
-        self._groups[group] = _Group(now, since, known.tail)
+        self._groups[group] = _Group(came, since, known.tail)
 
     def _judge(self, source: str) -> Iterator[LiveVerdict]:
         """Verdicts on the windows that wait, on those that must wait no longer, and on sessions that ended."""
-        now = self._judged_at = self._clock()
+        now = self._clock()
         reader = self._scorer.reader
         self._end_groups(source, now)
         whole, self._waiting = self._waiting, []
@@ -152,6 +165,7 @@ class LiveScorer:
         told = [*self._told(whole), *self._told(foreseen, growing=True)]
         if len(reader.index) > _MOST_UNIQUE:
             self._scorer.renew()
+        self._judged_at = self._clock()
         yield from told
 
     def _told(self, windows: list[LineWindow], growing: bool = False) -> Iterator[LiveVerdict]:
@@ -224,12 +238,3 @@ class _TimedLines:
         """The beginning of the line of that number, from 1; ``""`` if it is long gone."""
         place = len(self._recent) - 1 - (self._count - number)
         return self._recent[place].decode("utf-8", "replace").rstrip("\r\n") if place >= 0 else ""
-
-    def some(self, most: int) -> list[bytes]:
-        """The first lines until the stream pauses or ends, ``most`` at most."""
-        lines = []
-        for line in self.burst():
-            lines.append(line)
-            if len(lines) == most:
-                break
-        return lines

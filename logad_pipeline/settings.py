@@ -76,7 +76,7 @@ class ServingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(8000, ge=1, le=65535)
     threads: int = Field(16, ge=2)
     require_keys: bool | None = None
     """Whether a key is needed; by default on any address but loopback."""
@@ -86,6 +86,10 @@ class ServingSettings(BaseModel):
     max_lines: int = Field(10_000, ge=1)
     max_line_chars: int = Field(65_536, ge=1)
     max_sequences: int = Field(1000, ge=1)
+    max_streams: int = Field(8, ge=1)
+    """Streams that may be open at once; each holds a thread, of which at least one is kept for other requests."""
+    stream_idle_seconds: float = Field(60.0, gt=0)
+    """Within which a stream's next line must have come."""
     read_seconds: float = Field(20.0, gt=0)
     """Within which a request's headers and body must have come."""
     reload_seconds: float = Field(10.0, gt=0)

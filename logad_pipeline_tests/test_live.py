@@ -15,7 +15,7 @@ from logad_pipeline import live as live_module
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.live import LiveScorer, LiveVerdict
 from logad_pipeline.logs.reader import UnreadableInput
-from logad_pipeline.streams import FileScorer
+from logad_pipeline.streams import FileScorer, ReadSpec
 from logad_pipeline.windows import WindowSpec
 from logad_pipeline_tests.test_streams import syslog, write
 from logad_pipeline_tests.tiny_model import FOREIGN, cycle_lines, tiny_model
@@ -74,6 +74,43 @@ def test_an_anomaly_is_told_while_its_window_grows_and_the_window_is_judged_when
     assert FOREIGN in early.line
     assert early.awaited
     assert whole(found) == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]]
+
+
+def test_a_steady_stream_is_judged_within_the_delay_from_its_first_line_on(model: AnomalyDetector) -> None:
+    lines = syslog([*cycle_lines(3), FOREIGN, *cycle_lines(300)]).splitlines(keepends=True)
+    reader, writer = os.pipe()
+    told = threading.Event()
+
+    def watch() -> None:
+        with os.fdopen(reader, "rb") as stream:
+            for _ in LiveScorer(FileScorer(model), delay=0.5).score("-", stream):
+                told.set()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    written = 0
+    # Never a pause long enough to take what came for all that comes, nor as many lines as tell a format for sure.
+    while written < len(lines) and not told.wait(0.1):
+        os.write(writer, lines[written].encode())
+        written += 1
+    os.close(writer)
+    watching.join()
+    assert written < len(lines), "nothing was told while lines came"
+
+
+def test_a_quiet_host_beside_a_busy_one_is_told_of_within_the_delay(model: AnomalyDetector) -> None:
+    text = "".join(
+        f"Mar  2 10:00:00 {'quiet' if at == 6 else 'busy'} app[7]: {FOREIGN if at == 6 else line}\n"
+        for at, line in enumerate(cycle_lines(400))
+    )
+    scorer = FileScorer(model, WindowSpec("fixed", 5, group_by="host"), ReadSpec(format="rfc3164"))
+    # Ten lines a second, without a pause.
+    live = LiveScorer(scorer, delay=5.0, clock=lambda: scorer.account.lines / 10)
+    for verdict in live.score("-", io.BytesIO(text.encode())):
+        if verdict.growing:
+            break
+    assert verdict.verdict.group == "quiet"
+    assert 7 + 50 <= scorer.account.lines <= 7 + 50 + 10
 
 
 def test_memory_does_not_grow_with_the_stream(model: AnomalyDetector, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from logad_pipeline.cli.console import ExitCode, plain_errors, progress_bar, say
 from logad_pipeline.cli.verdicts import Told, watch
+from logad_pipeline.reporting.text import visible
 
 if TYPE_CHECKING:
     from logad_pipeline.detectors.ensemble import AnomalyDetector
@@ -106,7 +107,9 @@ def _print_card(model: AnomalyDetector, account: LineAccount, folder: Path, as_j
 
 def detect(
     files: Annotated[list[str], typer.Argument(metavar="FILE…|-", help="Logs to judge; - is stdin.")],
-    model: Annotated[str, typer.Option(help="Model folder, or models:/NAME@ALIAS in the registry.")],
+    model: Annotated[
+        str, typer.Option(help="Model folder, or models:/NAME@ALIAS in the registry; default: its newest.")
+    ] = "",
     window_type: Annotated[str | None, typer.Option(help="Instead of the model's.")] = None,
     window_size: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
     stride: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
@@ -126,24 +129,27 @@ def detect(
         bool | None, typer.Option(help="Print alerts of - as they come; default: once it is slower than we are.")
     ] = None,
     max_delay: Annotated[
-        float, typer.Option(help="Seconds after which lines of - are judged, be their window full or not.")
+        float,
+        typer.Option(
+            help="Seconds after which lines of - are judged, be their window full or not. Sessions are judged when "
+            "they are full or had no line for ten minutes."
+        ),
     ] = 5.0,
 ) -> None:
     """Judge the windows of a log, or its sessions, its spans of time or itself, with a fitted model.
 
-    What comes in by - is judged as it comes: `journalctl -f | logad detect - --model DIR`.
+    What comes in by - is judged as it comes: `journalctl -f | logad detect -`.
     """
     with plain_errors():
         from logad_pipeline.detectors.units import UnitKind
         from logad_pipeline.live import LiveScorer
-        from logad_pipeline.registry.fetch import load_model
         from logad_pipeline.streams import FileScorer, ReadSpec
         from logad_pipeline.unit_streams import UnitScorer
         from logad_pipeline.window_scores import RememberedScores
 
         kind = UnitKind.parse(unit)
         _check_readable(files)
-        loaded = with_threshold(load_model(model, device), kind, false_alarm_rate, alerts_per_day)
+        loaded = with_threshold(_model_of(model, device), kind, false_alarm_rate, alerts_per_day)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
         spec = loaded.window_spec.override(overrides)
         read = ReadSpec(log_format, year)
@@ -172,6 +178,26 @@ def detect(
             + (f"; {rejected} lines were no log lines" if rejected else ""))  # fmt: skip
         if fail_on_anomaly and counts["anomalies"]:
             raise typer.Exit(int(ExitCode.ANOMALIES_FOUND))
+
+
+def _model_of(name: str, device: str) -> AnomalyDetector:
+    """The model of that name, or where none is given the newest of the registry, which is told.
+
+    Raises:
+        ModelNotFound: if there is none.
+        UnreadableInput: if the registry does not answer.
+    """
+    from logad_pipeline.logs.reader import UnreadableInput
+    from logad_pipeline.registry.fetch import load_model, newest_model
+    from logad_pipeline.registry.registry import RegistryUnavailable
+
+    try:
+        if not name:
+            name = newest_model()
+            say(f"judging with {visible(name)}")
+        return load_model(name, device)
+    except RegistryUnavailable as error:
+        raise UnreadableInput(f"{error}; or pass --model DIR") from error
 
 
 def with_threshold(

@@ -130,7 +130,7 @@ def ingest(
 
 
 def _tell_lines(progress: Callable[[str, int, int], None], name: str, lines: int) -> None:
-    progress(f"reading {name}", lines, lines)
+    progress(f"reading {visible(name)}", lines, lines)
 
 
 def _say_landed(landed: Any, file: Path, settings: Settings, as_json: bool) -> None:
@@ -141,9 +141,10 @@ def _say_landed(landed: Any, file: Path, settings: Settings, as_json: bool) -> N
                           "lines": landed.lines, "days": days, "already_landed": landed.already_landed}))  # fmt: skip
     else:
         already = ", was landed before" if landed.already_landed else ""
-        print(f"{file}: {landed.lines} lines of {len(landed.days)} days ({first} to {last}), {landed.format}{already}")
+        days_text = f"{len(landed.days)} days ({first} to {last})"
+        print(f"{visible(str(file))}: {landed.lines} lines of {days_text}, {landed.format}{already}")
     if first < settings.first_day:
-        say(f"{file}: days before {settings.first_day} are no partitions; set first_day in logad.toml")
+        say(f"{visible(str(file))}: days before {settings.first_day} are no partitions; set first_day in logad.toml")
 
 
 def run(

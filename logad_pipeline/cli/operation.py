@@ -12,6 +12,7 @@ import typer
 
 from logad_pipeline.cli.console import progress_bar, say
 from logad_pipeline.cli.lake import Json, LakeOption, lake_errors, open_lake
+from logad_pipeline.reporting.text import visible
 
 Author = Annotated[str, typer.Option(help="Default: who is logged in.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -103,7 +104,8 @@ def suppressions(as_json: Json = False, lake: LakeOption = None) -> None:
                 print(json.dumps(each.model_dump(mode="json", exclude_none=True) | {"hits": count, "ended": ended}))
             else:
                 end = f"until {each.until}" if each.until else f"for {each.more} alarms"
-                print(f"{each.name}: {count} alarms kept quiet, {end}{', ended' if ended else ''}; {each.reason}")
+                state = f"{count} alarms kept quiet, {end}{', ended' if ended else ''}"
+                print(f"{visible(each.name)}: {state}; {visible(each.reason)}")
         if not as_json:
             say(f"they stand in {suppressions_file(opened)}")
 

@@ -17,7 +17,7 @@ keys = typer.Typer(help="Make, list and revoke the keys of the API.", no_args_is
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback keys are needed.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65535)] = None,
     model: Annotated[str, typer.Option(help="Model folder or models:/NAME@ALIAS instead of the champion.")] = "",
     server: Annotated[str, typer.Option(help="auto, gunicorn or waitress.")] = "auto",
     lake: LakeOption = None,

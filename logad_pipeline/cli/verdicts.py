@@ -64,6 +64,10 @@ class Told:
             for _, _, text in sorted(self._worst, key=lambda kept: -kept[1]):
                 if text.startswith("!"):
                     self._out.write(text + "\n")
+        self.flush()
+
+    def flush(self) -> None:
+        """Keep nothing that was written in a buffer."""
         self._out.flush()
 
     def finish(self) -> None:
@@ -81,14 +85,14 @@ class Told:
 
     def _write(self, text: str) -> None:
         self._out.write(text + "\n")
-        self._out.flush()
+        self.flush()
 
 
 def watch(scorer: LiveScorer, told: Told) -> None:
     """Write the verdicts on standard input as they come."""
     from logad_pipeline.logs.reader import open_log
 
-    for live in scorer.score("-", open_log("-")):
+    for live in scorer.score("-", open_log("-"), told.pause):
         _take(live, told, scorer.version)
 
 
@@ -99,6 +103,8 @@ def _take(live: LiveVerdict, told: Told, version: str) -> None:
         told.take_growing(live.verdict, version, live.number, live.line)
     else:
         told.take(live.verdict, version, live.number, live.line)
+    if live.awaited:
+        told.flush()
 
 
 def _for_people(verdict: WindowVerdict | UnitVerdict, line: str) -> str:

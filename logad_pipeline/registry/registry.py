@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
 from logad_pipeline.settings import Settings
@@ -49,6 +49,18 @@ class RegisteredModel:
     name: str
     version: str
     run_id: str
+
+
+class ModelVersion(NamedTuple):
+    """Where a name leads to; ``created`` is in milliseconds since 1970.
+
+    A registry made anew counts its versions from 1 again: its version 1 is equal to none of another's.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    created: int
 
 
 class Registry:
@@ -256,27 +268,36 @@ class Registry:
             ModelNotFound: if the registry has no such model, or its files are gone or damaged.
             RegistryUnavailable: if the registry, or what keeps its files, does not answer.
         """
+        name, version, run_id, _ = self.resolve(uri)
+        # A folder of our own: MLflow leaves its own behind, one more each time.
+        with tempfile.TemporaryDirectory(prefix="logad-fetched-") as folder:
+            try:
+                with _quiet():
+                    import mlflow
+
+                    mlflow.set_tracking_uri(self.uri)
+                    artifact = f"models:/{name}/{version}"
+                    local = Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact, dst_path=folder))
+            except Exception as error:
+                # Each kind of store has errors of its own. An outage says nothing of the model.
+                if _not_there(error):
+                    raise ModelNotFound(f"{uri} is registered, but its files are gone: {error}") from error
+                raise RegistryUnavailable(f"the files of {uri} cannot be had now: {_down(self.uri, error)}") from error
+            detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
+        return RegisteredModel(detector, name, version, run_id)
+
+    def resolve(self, uri: str) -> ModelVersion:
+        """The version that ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` leads to.
+
+        Raises:
+            ModelNotFound: if the registry has none by that name.
+            RegistryUnavailable: if it does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
         missing = f"{uri} is not in the registry at {self.uri}; `logad train` makes a model"
         if not self.exists():
             raise ModelNotFound(missing)
-        name, version, run_id = self._resolve(uri, missing)
-        try:
-            with _quiet():
-                import mlflow
-
-                mlflow.set_tracking_uri(self.uri)
-                local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}"))
-        except Exception as error:
-            # Each kind of store has errors of its own. An outage says nothing of the model.
-            if _not_there(error):
-                raise ModelNotFound(f"{uri} is registered, but its files are gone: {error}") from error
-            raise RegistryUnavailable(f"the files of {uri} cannot be had now: {_down(self.uri, error)}") from error
-        detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
-        return RegisteredModel(detector, name, version, run_id)
-
-    def _resolve(self, uri: str, missing: str) -> tuple[str, str, str]:
-        from mlflow.exceptions import MlflowException
-
         name, at, alias = uri.removeprefix("models:/").partition("@")
         try:
             if at:
@@ -288,7 +309,7 @@ class Registry:
             if error.error_code in _NO_SUCH:
                 raise ModelNotFound(missing) from error
             raise RegistryUnavailable(_down(self.uri, error)) from error
-        return name, str(found.version), str(found.run_id)
+        return ModelVersion(name, str(found.version), str(found.run_id), int(found.creation_timestamp or 0))
 
     def annotate(self, version: str, tags: Mapping[str, str]) -> None:
         """Write tags on a version."""

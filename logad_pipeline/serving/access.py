@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from flask import current_app, g, request
 
+from logad_pipeline.serving.keys import ApiKey
 from logad_pipeline.serving.problems import Problem
-from logad_pipeline.serving.service import service
+from logad_pipeline.serving.service import Service, service
 from logad_pipeline.serving.sessions import is_page, signed_in
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -59,6 +60,14 @@ def check_access() -> None:
     if wait:
         raise Problem(429, "too-many-requests", f"the key {key.id} asks too often; wait {wait:.1f} seconds",
                       headers={"Retry-After": str(math.ceil(wait))})  # fmt: skip
+
+
+def charge(own: Service, key: ApiKey | None, sequences: int) -> float:
+    """Count sequences of a request whose key was checked, beyond the one that the request itself counts as; the
+    seconds until the key may ask again. Where keys are not needed nothing is counted."""
+    if key is None or sequences < 1:
+        return 0.0
+    return own.rate_limit.charge(key.id, key.requests_per_minute or own.limits.requests_per_minute, sequences)
 
 
 def _presented() -> str:

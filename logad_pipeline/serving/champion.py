@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,11 +28,13 @@ from logad_pipeline.streams import probe
 from logad_pipeline.window_scores import RememberedScores, Tell
 
 if TYPE_CHECKING:
-    from logad_pipeline.registry.registry import RegisteredModel
+    from logad_pipeline.registry.registry import ModelVersion, RegisteredModel
 
 log = logging.getLogger(__name__)
 
 _SAME: Final = 1e-6
+_LONGEST_PAUSE: Final = 600.0
+"""Seconds, between two tries of a version that does not load."""
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Served:
         detector: the model.
         name, version: as the registry has it; the folder's name and the content's hash where there is no registry.
         scores: what it said last.
+        mark: tells it from all others that the registry had or will have; empty where there is no registry.
         explainer: made when it is first needed.
     """
 
@@ -49,6 +53,7 @@ class Served:
     name: str
     version: str
     scores: RememberedScores
+    mark: str = ""
     explainer: Explainer | None = None
 
     def explain(self, shown: Sequence[ShownWindow]) -> list[Evidence]:
@@ -71,7 +76,7 @@ class Champion:
 
     settings: Settings
     fixed: str = ""
-    """A model folder or registry name to serve whatever the alias says; empty for the champion."""
+    """A model folder or registry name to serve in the champion's place; the alias in a name is followed as well."""
     tell: Tell | None = None
     exchanged: Callable[[Served], None] = field(default=lambda served: None)
     """Is told of a model when it goes into service."""
@@ -81,6 +86,7 @@ class Champion:
     def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._refreshing = threading.Lock()
+        self._broken, self._pause, self._again_at = "", 0.0, 0.0
 
     @cached_property
     def _kept(self) -> Path:
@@ -128,7 +134,7 @@ class Champion:
                 self._degrade(f"{type(error).__name__}: {error}")
 
     def _follow_alias(self) -> None:
-        if self.fixed:
+        if self.fixed and not self.fixed.startswith("models:/"):
             if self.current is None:
                 detector = load_model(self.fixed, self.settings.model.device)
                 probe(detector)
@@ -137,18 +143,31 @@ class Champion:
         registry = Registry(self.settings)
         if not registry.exists():
             raise RegistryUnavailable(f"there is no registry at {registry.uri}; `logad init` makes one")
-        version = registry.version_of(CHAMPION)
-        if version is None:
-            raise ModelNotFound(f"the registry names no champion of '{registry.name}'; `logad train` makes one")
-        if self.current is None or self.current.version != version:
-            found = registry.load(f"models:/{registry.name}/{version}", self.settings.model.device)
-            score = probe(found.detector)
-            self._exchange(found.detector, found.name, found.version)
-            self._keep(found, score)
+        found = registry.resolve(self.fixed or f"models:/{registry.name}@{CHAMPION}")
+        mark = "/".join(map(str, found))
+        if self.current is None or self.current.mark != mark:
+            self._load(registry, found, mark)
+        self._broken = ""
 
-    def _exchange(self, detector: AnomalyDetector, name: str, version: str) -> None:
+    def _load(self, registry: Registry, found: ModelVersion, mark: str) -> None:
+        """Put a version into service; one that does not load is tried again after longer and longer pauses."""
+        if mark == self._broken and time.monotonic() < self._again_at:
+            raise ModelNotFound(self.degraded)
+        try:
+            model = registry.load(f"models:/{found.name}/{found.version}", self.settings.model.device)
+            score = probe(model.detector)
+        except Exception:
+            pause = self._pause if mark == self._broken else self.settings.serving.reload_seconds
+            self._broken, self._pause = mark, min(2 * pause, _LONGEST_PAUSE)
+            self._again_at = time.monotonic() + self._pause
+            raise
+        self._exchange(model.detector, model.name, model.version, mark)
+        if not self.fixed:
+            self._keep(model, mark, score)
+
+    def _exchange(self, detector: AnomalyDetector, name: str, version: str, mark: str = "") -> None:
         scores = RememberedScores(detector, self.settings.serving.remembered_windows, self.tell)
-        self.current = Served(detector, name, version, scores)
+        self.current = Served(detector, name, version, scores, mark)
         self.exchanged(self.current)
         log.info("serving %s version %s (%s)", name, version, detector.version)
 
@@ -159,23 +178,25 @@ class Champion:
         if self.current is None and not self.fixed:
             try:
                 self._serve_kept()
-            except (ModelNotFound, OSError, ValueError, KeyError) as error:
-                log.warning("nor is there a model of an earlier time to serve: %s", error)
+            except Exception as error:
+                # Whatever is wrong with the copy must not end the thread that looks for a better one.
+                log.warning("nor is there a model of an earlier time to serve: %s: %s", type(error).__name__, error)
 
-    def _keep(self, found: RegisteredModel, score: float) -> None:
+    def _keep(self, found: RegisteredModel, mark: str, score: float) -> None:
         """Put a copy where :meth:`_serve_kept` finds it; the one before it stays until it is whole."""
         folder = f"{found.version}-{found.detector.version}"
         try:
             if found.detector.save(self._kept / folder) != folder.partition("-")[2]:
                 raise OSError(f"{self._kept / folder}: what was written is another model")
-            described = {"folder": folder, "name": found.name, "version": found.version, "probe_score": score}
+            described = {"folder": folder, "name": found.name, "version": found.version, "mark": mark,
+                         "probe_score": score}  # fmt: skip
             partial = self._kept / f".current.{os.getpid()}.partial"
             partial.write_text(json.dumps(described), encoding="utf-8")
             partial.replace(self._kept / "current.json")
             for old in self._kept.iterdir():
                 if old.is_dir() and old.name != folder:
                     shutil.rmtree(old, ignore_errors=True)
-        except OSError as error:
+        except Exception as error:
             log.warning("no copy of the champion could be kept for when the registry is down: %s", error)
 
     def _serve_kept(self) -> None:
@@ -183,4 +204,4 @@ class Champion:
         detector = AnomalyDetector.load(self._kept / described["folder"], self.settings.model.device)
         if abs(probe(detector) - described["probe_score"]) > _SAME:
             raise ModelNotFound(f"{self._kept / described['folder']} no longer gives the scores it was kept with")
-        self._exchange(detector, described["name"], described["version"])
+        self._exchange(detector, described["name"], described["version"], described.get("mark", ""))

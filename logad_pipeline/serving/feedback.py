@@ -9,22 +9,21 @@ from typing import Any, Literal
 
 from apiflask import APIBlueprint
 from flask import g
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from logad_pipeline.lake.answering import answer_window
 from logad_pipeline.lake.feedback import UnknownWindow
 from logad_pipeline.lake.tables import LakeError
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.problems import Problem
+from logad_pipeline.serving.schemas import RequestBody
 from logad_pipeline.serving.service import service
 
 routes = APIBlueprint("feedback", __name__, tag="Feedback")
 
 
-class FeedbackRequest(BaseModel):
+class FeedbackRequest(RequestBody):
     """What somebody says of a window."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     window_id: str = Field(pattern="^[0-9a-f]{16}$", description="As reports and the lake's tables have it")
     verdict: Literal["normal", "anomalous"]

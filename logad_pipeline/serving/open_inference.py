@@ -12,15 +12,15 @@ from itertools import chain
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
-from flask import Response, jsonify
-from pydantic import BaseModel, ConfigDict, Field
+from flask import Response, g, jsonify
+from pydantic import BaseModel, FailFast, Field
 
-from logad_pipeline.serving.access import needs
+from logad_pipeline.serving.access import charge, needs
 from logad_pipeline.serving.champion import Served
 from logad_pipeline.serving.judging import answer, judge
 from logad_pipeline.serving.limits import check_lines
 from logad_pipeline.serving.problems import Problem
-from logad_pipeline.serving.schemas import ScoreRequest
+from logad_pipeline.serving.schemas import RequestBody, ScoreRequest
 from logad_pipeline.serving.service import Service, service
 
 routes = APIBlueprint("open_inference", __name__, url_prefix="/v2", tag="Open Inference")
@@ -28,35 +28,40 @@ _INPUT = "log_seq"
 _OUTPUTS = {"score": "FP64", "is_anomaly": "BOOL", "risk": "BYTES"}
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _First(FailFast):
+    """The same where it stands in a union, whose parts must have a hash."""
+
+    __hash__ = object.__hash__
 
 
-class InputTensor(_In):
+_Lines = Annotated[list[str], _First()]
+
+
+class InputTensor(RequestBody):
     """The lines: of one sequence (shape [n]), or of several of like length (shape [sequences, n], row after row;
     short ones filled up with empty lines)."""
 
     name: Literal["log_seq"]
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=2)]
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], FailFast(), Field(min_length=1, max_length=2)]
     datatype: Literal["BYTES"]
-    data: list[str] | list[list[str]]
-    parameters: dict[str, Any] = {}
+    data: _Lines | Annotated[list[_Lines], _First()]
+    parameters: dict[str, Any] = Field({})
 
 
-class OutputWish(_In):
+class OutputWish(RequestBody):
     """An output that is wanted."""
 
     name: Literal["score", "is_anomaly", "risk"]
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field({})
 
 
-class InferRequest(_In):
+class InferRequest(RequestBody):
     """A request of the protocol."""
 
     id: str | None = Field(None, max_length=200)
-    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1)]
-    outputs: list[OutputWish] = Field([], max_length=3)
-    parameters: dict[str, Any] = {}
+    inputs: Annotated[list[InputTensor], FailFast(), Field(min_length=1, max_length=1)]
+    outputs: Annotated[list[OutputWish], FailFast()] = Field([], max_length=3)
+    parameters: dict[str, Any] = Field({})
 
 
 class OutputTensor(BaseModel):
@@ -133,6 +138,7 @@ def infer(name: str, json_data: InferRequest, version: str | None = None) -> dic
     """Judge one sequence of lines, or several."""
     own, served = service(), _served(name, version)
     sequences = list(_sequences(json_data.inputs[0], own))
+    charge(own, g.get("key"), len(sequences) - 1)
     own.metrics.lines.inc(sum(len(one.log_seq) for one in sequences))
     verdicts = []
     for found in judge(served, sequences):

@@ -11,8 +11,8 @@ from flask import current_app
 
 from logad_pipeline.serving.access import scope_of
 from logad_pipeline.serving.problems import PROBLEM_TYPE, ProblemDetails
-from logad_pipeline.serving.score import NDJSON
 from logad_pipeline.serving.service import service
+from logad_pipeline.serving.streaming import NDJSON
 
 _REF: Final = "#/components/schemas/"
 _OF_ALL: Final = {"500": "The service failed"}

@@ -10,6 +10,9 @@ from collections.abc import Callable
 class RateLimit:
     """Lets ``per_minute`` requests of each name through, a tenth of them at once at most, but never fewer than 5.
 
+    A request that holds several sequences counts as several: it is let through where there is a token, and the rest
+    is charged, so that the next one waits longer.
+
     One process counts for itself: of several behind a balancer each has its own buckets. Memory holds the names
     that asked, which are keys that exist.
     """
@@ -31,3 +34,13 @@ class RateLimit:
                 return (1 - tokens) / rate
             self._buckets[name] = (tokens - 1, now)
             return 0.0
+
+    def charge(self, name: str, per_minute: int, count: int) -> float:
+        """Take tokens for what is done already, be there as many or not; the seconds until the debt is paid."""
+        most, rate = max(5.0, per_minute / 10), per_minute / 60
+        with self._access:
+            now = self._clock()
+            tokens, at = self._buckets.get(name, (most, now))
+            tokens = min(most, tokens + (now - at) * rate) - count
+            self._buckets[name] = (tokens, now)
+            return max(0.0, -tokens / rate)

@@ -19,6 +19,7 @@ from logad_pipeline.serving.service import service
 
 _GIVEN_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADER = "X-Request-Id"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _SHARED: Final[list[structlog.typing.Processor]] = [
     structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -60,29 +61,41 @@ def name_request() -> None:
 
 
 def log_request(response: Response) -> Response:
-    """Measure and log the request; its path is logged as the route has it, since a path may hold anything."""
+    """Measure and log the request, a streamed answer when it has ended.
+
+    Its path is logged as the route has it, since a path may hold anything, and so may what stands for its method.
+    """
     own, route = service(), request.url_rule.rule if request.url_rule else "none"
-    seconds = time.perf_counter() - g.began
-    status = response.status_code
-    own.metrics.requests.labels(route, request.method, status).inc()
-    own.metrics.seconds.labels(route).observe(seconds)
-    if rejected := g.get("rejected"):
-        own.metrics.rejected.labels(rejected).inc()
+    began, status = g.began, response.status_code
+    method = request.method if request.method in _METHODS else "other"
+    facts = {"request_id": g.request_id, "method": method, "route": route, "status": status,
+             "bytes": request.content_length or 0}  # fmt: skip
     response.headers[HEADER] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
-    facts = {"request_id": g.request_id, "method": request.method, "route": route, "status": status,
-             "milliseconds": round(1000 * seconds, 1), "bytes": request.content_length or 0}  # fmt: skip
     if key := g.get("key"):
         facts["key"] = key.id
-    if rejected:
+    if rejected := g.get("rejected"):
+        own.metrics.rejected.labels(rejected).inc()
         facts["rejected"] = rejected
-    (log.warning if status >= 500 else log.info)("request", **facts)
+
+    def ended() -> None:
+        seconds = time.perf_counter() - began
+        own.metrics.requests.labels(route, method, status).inc()
+        own.metrics.seconds.labels(route).observe(seconds)
+        (log.warning if status >= 500 else log.info)("request", **facts, milliseconds=round(1000 * seconds, 1))
+
+    if response.is_streamed:
+        g.streams = True
+        response.call_on_close(ended)
+        response.call_on_close(own.metrics.in_flight.dec)
+    else:
+        ended()
     return response
 
 
 def end_request(_error: BaseException | None) -> None:
-    """It is no longer in flight."""
-    if "began" in g:
+    """It is no longer in flight, if its answer is whole."""
+    if "began" in g and "streams" not in g:
         service().metrics.in_flight.dec()
 
 

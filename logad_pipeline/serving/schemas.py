@@ -5,18 +5,31 @@ Belongs here: shapes and their limits that do not depend on the deployment. Thos
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 Lines = Annotated[list[str], FailFast(), Field(min_length=1, description="Raw log lines, in their order")]
 
 
-class _In(BaseModel):
+_MOST_UNKNOWN: Final = 20
+
+
+class RequestBody(BaseModel):
+    """What comes in: nothing in it is guessed or passed over, and what is wrong with it is a bounded list."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_unknown_fields(cls, body: Any) -> Any:
+        # Each would be an error of its own, with its place and value; a body holds a million of them.
+        if isinstance(body, dict) and len(body) > len(cls.model_fields) + _MOST_UNKNOWN:
+            raise ValueError(f"{len(body)} fields are more than there are")
+        return body
 
-class WindowOptions(_In):
+
+class WindowOptions(RequestBody):
     """How the lines are cut; by default as the model was fitted."""
 
     window_type: Literal["fixed", "sliding", "session"] | None = None
@@ -43,7 +56,7 @@ class NamedSequence(ScoreRequest):
     id: str | None = Field(None, max_length=200)
 
 
-class BatchRequest(_In):
+class BatchRequest(RequestBody):
     """Several sequences, judged together."""
 
     sequences: Annotated[list[NamedSequence], FailFast(), Field(min_length=1)]

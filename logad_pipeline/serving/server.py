@@ -11,6 +11,9 @@ import logging
 import signal
 import socket
 import struct
+import threading
+import time
+import uuid
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,12 @@ log = logging.getLogger(__name__)
 
 _STALLED_SECONDS = 60
 _GRACE_SECONDS = 30
+_NOT_HTTP = {
+    414: "the request's first line is too long; send what is long in the body",
+    417: "no such expectation can be met; leave the header Expect out",
+    431: "the headers are too many or too long; send fewer",
+    501: "a body comes with Content-Length, or chunked",
+}
 
 
 def choose_server(asked: str) -> str:
@@ -42,7 +51,8 @@ def choose_server(asked: str) -> str:
 
 
 def run(settings: Settings, model: str, server: str) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; those under way are finished first.
+    """Answer requests until Ctrl-C or SIGTERM. At SIGTERM those under way are finished first, if that takes no more
+    than half a minute, and streams are ended with a word.
 
     Raises:
         ValueError: as for :func:`choose_server`.
@@ -125,10 +135,25 @@ class _PromptInput(io.RawIOBase):
 
 
 def _worker_class() -> type[Any]:
+    from gunicorn.util import write_nonblock
     from gunicorn.workers.gthread import ThreadWorker
 
     class BoundedWorker(ThreadWorker):  # type: ignore[misc]
-        """Gives a client that sends or takes its bytes too slowly its thread for a bounded time only."""
+        """Gives a client that sends or takes its bytes too slowly its thread for a bounded time only, and tells what
+        is no HTTP so as the application tells its errors."""
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            if (app := getattr(self, "wsgi", None)) is not None:
+                app.extensions["logad"].stopping = True
+            super().handle_exit(sig, frame)
+
+        def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+            status, headers, body = _refusal(self.wsgi, _status_of(exc), exc)
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+            try:
+                write_nonblock(client, f"HTTP/1.1 {status}\r\nConnection: close\r\n{head}\r\n".encode() + body)
+            except OSError as error:
+                log.debug("who sent no HTTP has gone: %s", error)
 
         def handle(self, conn: Any) -> Any:
             # A kernel's timeval; a stream may go on for long, but not stand still.
@@ -149,6 +174,10 @@ def _worker_class() -> type[Any]:
             finally:
                 own.deadlines.end(conn.sock)
 
+        def handle_request(self, req: Any, conn: Any) -> bool:
+            again = super().handle_request(req, conn)
+            return bool(again) and conn.sock not in self.wsgi.extensions["logad"].given_up
+
         def notify(self) -> None:
             super().notify()
             for late in self.wsgi.extensions["logad"].deadlines.late():
@@ -161,17 +190,91 @@ def _worker_class() -> type[Any]:
     return BoundedWorker
 
 
+def _status_of(error: BaseException) -> int:
+    """Of what gunicorn could not read, or 500 for a failure of its own."""
+    from gunicorn.http import errors
+
+    for kind, status in (
+        (errors.LimitRequestLine, 414), (errors.ExpectationFailed, 417), (errors.LimitRequestHeaders, 431),
+        (errors.UnsupportedTransferCoding, 501), (errors.ParseException, 400),
+    ):  # fmt: skip
+        if isinstance(error, kind):
+            return status
+    return 500
+
+
+def _refusal(
+    app: APIFlask, status: int, error: BaseException | None = None
+) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Status line, headers and body for a request that never reached the application; logged by its name, and
+    without a byte of what came."""
+    from flask import g
+
+    from logad_pipeline.serving.limits import too_large
+    from logad_pipeline.serving.problems import Problem, respond
+    from logad_pipeline.serving.request_log import HEADER
+
+    name, own = uuid.uuid4().hex, app.extensions["logad"]
+    if status == 500:
+        log.error("request %s failed before it was read", name, exc_info=error)
+        problem = Problem(500, "failed", "the service failed; its log tells why, under this request's name")
+    else:
+        log.info("request %s is refused with %d before it was read", name, status)
+        said = _NOT_HTTP.get(status, "this is not HTTP that can be understood")
+        problem = too_large(own.limits.max_body_bytes) if status == 413 else Problem(status, "not-http", said)
+    own.metrics.rejected.labels(problem.reason).inc()
+    with app.app_context():
+        g.request_id = name
+        response = respond(problem)
+    headers = [(HEADER, name), *response.headers.to_wsgi_list()]
+    return response.status, headers, response.get_data()
+
+
 def _run_waitress(settings: Settings, model: str) -> None:
-    from waitress.server import create_server
+    from waitress import wasyncore
+    from waitress.channel import HTTPChannel
+    from waitress.server import BaseWSGIServer, create_server
+    from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
     limits = settings.serving
-    server = create_server(
-        watching_app(settings, model), host=limits.host, port=limits.port, threads=limits.threads, ident="logad",
-        channel_timeout=int(_STALLED_SECONDS),
+    app = watching_app(settings, model)
+    threads = ThreadedTaskDispatcher()
+    threads.set_thread_count(limits.threads)
+    sockets: dict[int, Any] = {}
+    create_server(
+        app, map=sockets, _dispatcher=threads, host=limits.host, port=limits.port, threads=limits.threads,
+        ident="logad", channel_timeout=int(_STALLED_SECONDS), max_request_body_size=limits.max_body_bytes + 1,
     )  # fmt: skip
 
-    def stop(*_: object) -> None:
-        raise SystemExit(0)
+    class ProblemTask(ErrorTask):  # type: ignore[misc]
+        """Tells what is no HTTP, or more than may be, so as the application tells its errors."""
 
-    signal.signal(signal.SIGTERM, stop)
-    server.run()
+        def execute(self) -> None:
+            self.status, headers, body = _refusal(app, self.request.error.code)
+            self.response_headers.extend(headers)
+            self.set_close_on_finish()
+            self.content_length = len(body)
+            self.write(body)
+
+    class Channel(HTTPChannel):  # type: ignore[misc]
+        error_task_class = ProblemTask
+
+    servers = [each for each in sockets.values() if isinstance(each, BaseWSGIServer)]
+    stopping = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stopping.set())
+    for server in servers:
+        server.channel_class = Channel
+    while not stopping.is_set():
+        wasyncore.loop(timeout=0.5, map=sockets, count=1)
+    for server in servers:
+        server.accepting = False
+    # waitress itself drops what waits for a thread, and after five seconds what has one.
+    until = time.monotonic() + _GRACE_SECONDS
+    while time.monotonic() < until and (threads.queue or threads.active_count or _unsent(sockets)):
+        wasyncore.loop(timeout=0.1, map=sockets, count=1)
+    threads.shutdown(timeout=1)
+
+
+def _unsent(sockets: dict[int, Any]) -> bool:
+    return any(getattr(each, "total_outbufs_len", 0) for each in sockets.values())

@@ -6,8 +6,9 @@ Belongs here: the one object that the application carries. What is done with it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import cast
+from threading import BoundedSemaphore, Lock
+from typing import Any, cast
+from weakref import WeakSet
 
 from flask import current_app
 
@@ -35,6 +36,14 @@ class Service:
     deadlines: ReadDeadlines = field(default_factory=ReadDeadlines)
     answering: Lock = field(default_factory=Lock)
     """Held while the file of suppressions is written, which is read first."""
+    stopping: bool = False
+    """The server was told to go: streams end."""
+    given_up: WeakSet[Any] = field(default_factory=WeakSet)
+    """Connections whose request is read no further: what else comes on them is no next request."""
+
+    def __post_init__(self) -> None:
+        self.most_streams = min(self.limits.max_streams, self.limits.threads - 1)
+        self.streams = BoundedSemaphore(self.most_streams)
 
     @property
     def limits(self) -> ServingSettings:

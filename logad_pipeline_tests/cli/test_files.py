@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -365,6 +366,37 @@ def test_empty_standard_input_is_an_error(model: Path) -> None:
     fails(logad("detect", "-", "--model", model, stdin=b""), 3, "-: no log line")
 
 
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "alerts"])
+def test_a_stream_that_goes_on_keeps_no_verdict_back(as_json: bool, model: Path, tmp_path: Path) -> None:
+    # So many windows are judged before the stream pauses, that nothing is left to be judged after it.
+    text = plain(tmp_path / "a.log", 512 * WINDOW.size + 3, odd=4).read_bytes()
+    command = [sys.executable, "-c", "from logad_pipeline.cli.main import main; main()", "detect", "-",
+               "--model", str(model), "--device", "cpu", *(["--json"] if as_json else [])]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin
+        assert process.stdout
+        feeding = threading.Thread(target=lambda: (process.stdin.write(text), process.stdin.flush()))  # type: ignore[union-attr]
+        feeding.start()
+        too_late = threading.Timer(90, process.kill)
+        too_late.start()
+        told = [process.stdout.readline().decode() for _ in range(512 if as_json else 2)]
+        alive = process.poll() is None
+        too_late.cancel()
+        feeding.join()
+        process.stdin.close()
+        assert process.wait(60) == 0
+    assert alive, "the verdicts came only with the end"
+    assert json.loads(told[-1])["last_line"] == 512 * WINDOW.size if as_json else FOREIGN in told[1]
+
+
+def test_without_any_model_detect_says_how_to_get_one(tmp_path: Path) -> None:
+    done = logad("detect", plain(tmp_path / "a.log"))
+    fails(done, 4, "logad fit FILE --model DIR", "logad train")
+    fails(logad("detect", "-", stdin=b"a line\n"), 4, "logad train")
+
+
 def test_too_short_a_log_to_learn_from(tmp_path: Path) -> None:
     source = plain(tmp_path / "short.log", 30)
     fails(logad("fit", source, "--model", "m"), 3, "short.log", "only 3 windows", "give more lines")
@@ -419,12 +451,14 @@ def test_a_terminal_is_not_given_what_a_log_line_smuggles_in(model: Path, tmp_pa
 HELP = """
 import sys
 from logad_pipeline.cli.main import app
-for command in ([], ["fit"], ["detect"], ["formats"]):
+for command in (["--version"], ["--help"], *([name, "--help"] for name in (
+    "fit", "detect", "formats", "triage", "compare", "serve", "ingest", "suppressions"
+))):
     try:
-        app([*command, "--help"])
+        app(command)
     except SystemExit as end:
         assert not end.code, end.code
-heavy = {"torch", "transformers", "mlflow", "dagster", "sklearn", "pandas"}
+heavy = {"torch", "transformers", "mlflow", "dagster", "sklearn", "pandas", "flask", "deltalake", "pyarrow"}
 print("LOADED", sorted(heavy & set(sys.modules)))
 """
 
@@ -435,7 +469,47 @@ def test_help_waits_for_no_heavy_library() -> None:
         [sys.executable, "-c", HELP], capture_output=True, text=True, timeout=60, check=True, env=environment
     )
     assert done.stdout.splitlines()[-1] == "LOADED []"
+    assert done.stdout.startswith("logad ")
     assert "--window-type" in done.stdout
+    assert "--context" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+COLOURS = """
+from rich.table import Table
+from logad_pipeline.cli.console import table_console
+table = Table("heading", header_style="red")
+table.add_row("x", style="green")
+table_console().print(table)
+"""
+
+
+@pytest.mark.parametrize(("terminal", "no_color"), [(True, ""), (True, "1"), (False, "")])
+def test_tables_are_coloured_on_a_terminal_that_wants_it_alone(terminal: bool, no_color: str) -> None:
+    unset = {"NO_COLOR", "FORCE_COLOR", "COLORTERM"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"}
+    if no_color:
+        environment["NO_COLOR"] = no_color
+    reader, writer = os.openpty() if terminal else os.pipe()
+    subprocess.run([sys.executable, "-c", COLOURS], stdout=writer, timeout=60, check=True, env=environment)
+    os.close(writer)
+    told = os.read(reader, 65536).decode()
+    os.close(reader)
+    assert "heading" in told
+    assert ("\x1b[31m" in told) is (terminal and not no_color)
+    assert terminal or "\x1b" not in told
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_how_to_complete(shell: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "_LOGAD_COMPLETE": f"source_{shell}"}
+    code = "from logad_pipeline.cli.main import app; app(prog_name='logad')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=environment
+    )
+    assert "_LOGAD_COMPLETE" in done.stdout
+    assert "logad" in done.stdout
 
 
 def test_the_reader_of_our_output_may_leave_early(model: Path, tmp_path: Path) -> None:

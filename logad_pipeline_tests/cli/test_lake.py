@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from typer.testing import CliRunner
 
 import ai_detect_cli
+from logad_pipeline.cli.main import app
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 
@@ -214,6 +217,57 @@ def test_the_short_door_takes_the_newest_model(
     assert verdict["score"] == max(window["score"] for window in verdict["windows"])
     assert ai_detect_cli.main(["--logs", *LINES, "--model", "models:/logad@champion", "--json"]) == 0
     assert float(told["score"]) == pytest.approx(json.loads(capsys.readouterr().out)["score"], abs=1e-4)
+
+
+def test_detect_takes_the_newest_model_and_says_which(
+    judged: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGAD_LAKE", str(judged.root))
+    file = tmp_path / "a.log"
+    file.write_text("".join(f"{line}\n" for line in LINES))
+    for source in (str(file), "-"):
+        done = CliRunner().invoke(app, ["detect", source, "--json"], input=file.read_bytes())
+        assert done.exit_code == 0, done.output
+        assert "judging with models:/logad@champion" in done.stderr
+        assert json.loads(done.stdout)["lines"] == [1, 2]
+
+
+def test_detect_with_a_registry_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGAD_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    file = tmp_path / "a.log"
+    file.write_text("a line\n")
+    for options in ([], ["--model", "models:/logad@champion"]):
+        assert_refused(logad("detect", file, *options), 3, "127.0.0.1:9", "--model DIR")
+
+
+def test_the_short_door_judges_all_of_its_input_or_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ai_detect_cli._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a line\n" * 200_000)))
+    with pytest.raises(SystemExit) as refused:
+        ai_detect_cli.main([])
+    assert refused.value.code == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert "more than 1 MiB" in said.err
+
+
+def test_a_file_name_is_shown_and_never_obeyed(empty: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a\x1b]0;owned\x07.log"
+    file.write_text("2025-03-03 10:00:00,100 INFO service: started\n", encoding="utf-8")
+    done = logad("ingest", file, "--lake", empty)
+    assert done.exit_code == 0, done.output
+    assert "owned" in done.stdout
+    assert not {"\x1b", "\x07"} & set(done.output)
+
+
+@pytest.mark.parametrize("port", ["0", "65536"])
+def test_a_port_that_nobody_could_be_told_of_is_refused(port: str, empty: Path) -> None:
+    done = logad("serve", "--port", port, "--lake", empty)
+    assert done.exit_code == 2
+    assert "--port" in done.stderr
 
 
 def test_the_short_door_without_a_model(

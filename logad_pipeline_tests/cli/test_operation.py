@@ -63,6 +63,16 @@ def test_a_suppression_is_written_down_to_be_reviewed(spare: Deployed) -> None:
     assert_refused(refused, 3, "drill stands there already")
 
 
+def test_what_somebody_wrote_is_shown_and_never_obeyed(spare: Deployed) -> None:
+    suppressions_file(spare.lake).write_text(
+        '- {name: "a\\e[31m", reason: "\\e]0;owned\\a", author: ann, text: panic, more: 3}\n', encoding="utf-8"
+    )
+    done = logad("suppressions", "--lake", spare.root)
+    assert done.exit_code == 0, done.output
+    assert "owned" in done.stdout
+    assert not {"\x1b", "\x07"} & set(done.output)
+
+
 def test_everything_can_be_suppressed_by_where_it_comes_from(spare: Deployed) -> None:
     for number, source in enumerate({str(alert["source"]) for alert in all_alerts(spare)}):
         done = logad("suppress", f"s{number}", "--reason", "r", "--source", source, "--until", DAYS[-1],

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from pydantic import BaseModel, ValidationError
 from werkzeug.test import TestResponse
 
 from logad_pipeline.serving.app import create_app
+from logad_pipeline.serving.explain import ExplainRequest
+from logad_pipeline.serving.feedback import FeedbackRequest
 from logad_pipeline.serving.keys import key_file
+from logad_pipeline.serving.open_inference import InferRequest
 from logad_pipeline.serving.rate_limit import RateLimit
+from logad_pipeline.serving.schemas import BatchRequest, NamedSequence, ScoreRequest
 from logad_pipeline.settings import ServingSettings
 from logad_pipeline_tests.lake.small_models import raw_lines
 from logad_pipeline_tests.serving.conftest import MakeApp, own, settings_of
@@ -182,6 +191,72 @@ def test_a_hostile_body_is_refused_and_the_service_goes_on(
     assert client.post("/score_log", json={"log_seq": raw_lines(2)}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (path, body, status)
+        for path in ("/score_batch", "/explain", "/feedback", "/v2/models/small/infer")
+        for body, status in (
+            (b"", 400),
+            (b"login failed", 400),
+            (b'{"a": "\xff"}', 400),
+            (b"[" * 200_000, 400),
+            (b"null", 422),
+            (b"[1]", 422),
+            (b"{}", 422),
+            (b'{"' + b"x" * 10_000_000 + b'": 1}', 413),
+            (b'{"' + b"x" * 1_000_000 + b'": 1}', 422),
+            (b"{" + b",".join(b'"%d":1' % at for at in range(100_000)) + b"}", 422),
+        )
+    ]
+    + [
+        ("/score_batch", b'{"sequences": [{"log_seq": ["a", "b\\u0000"]}]}', 422),
+        ("/score_batch", b'{"sequences": [' + b'{"log_seq": ["a"]},' * 2000 + b'{"log_seq": ["a"]}]}', 413),
+        ("/score_batch", b'{"sequences": [' + b"1," * 1_000_000 + b"1]}", 422),
+        ("/explain", b'{"log_seq": ["a\\u0000"]}', 422),
+        ("/explain", b'{"log_seq": ["a"], "top": 11}', 422),
+        ("/explain", b'{"log_seq": [' + b'"a",' * 1_000_000 + b'"a"]}', 413),
+        ("/feedback", b'{"window_id": "../../etc/passwd", "verdict": "normal"}', 422),
+        ("/feedback", b'{"window_id": "feedfacefeedface", "verdict": "perhaps"}', 422),
+        ("/feedback", b'{"window_id": "feedfacefeedface", "verdict": "normal", "note": "' + b"x" * 3000 + b'"}', 422),
+        ("/v2/models/small/infer", b'{"inputs": []}', 422),
+    ],
+    ids=lambda value: value[:24].decode("latin-1") if isinstance(value, bytes) else None,
+)
+def test_a_hostile_body_is_refused_at_every_door(path: str, body: bytes, status: int, client: FlaskClient) -> None:
+    response = client.post(path, data=body, content_type="application/json")
+    assert (response.status_code, response.content_type) == (status, "application/problem+json"), response.text
+    assert len(response.data) < 10_000
+    assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "bomb"),
+    [
+        ("data", [1] * 100_000),
+        ("data", [[1]] * 100_000),
+        ("data", ["a", *[["b"]] * 100_000]),
+        ("shape", ["a"] * 100_000),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value[:2]),
+)
+def test_a_tensor_of_wrong_values_is_refused_at_the_first(field: str, bomb: list[Any], client: FlaskClient) -> None:
+    tensor = {"name": "log_seq", "shape": [1], "datatype": "BYTES", "data": ["a"]} | {field: bomb}
+    body = {"inputs": [tensor]}
+    with pytest.raises(ValidationError) as refused:
+        InferRequest.model_validate(body)
+    assert refused.value.error_count() < 10
+    problem(client.post("/v2/models/small/infer", json=body), 422, "invalid")
+
+
+@pytest.mark.parametrize("kind", [ScoreRequest, NamedSequence, BatchRequest, ExplainRequest, FeedbackRequest,
+                                  InferRequest])  # fmt: skip
+def test_a_million_fields_are_not_a_million_errors(kind: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        kind.model_validate({str(number): 1 for number in range(100_000)})
+    assert refused.value.error_count() == 1
+
+
 def test_what_is_wrong_is_pointed_at(client: FlaskClient) -> None:
     body = problem(client.post("/score_log", json={"log_seq": ["a", 7]}), 422, "invalid")
     assert body["errors"][0]["pointer"] == "#/log_seq/1"
@@ -290,6 +365,137 @@ def test_who_asks_too_often_is_told_when_to_come_back(make_app: MakeApp) -> None
     assert int(answers[-1].headers["Retry-After"]) > 0
 
 
+def test_each_sequence_of_a_request_counts(make_app: MakeApp) -> None:
+    app = make_app(require_keys=True)
+    client = app.test_client()
+    batch = {"sequences": [{"log_seq": ["a"]}] * 8}
+    tensor = {"name": "log_seq", "shape": [8, 1], "datatype": "BYTES", "data": ["a"] * 8}
+    stream = "".join(json.dumps(one) + "\n" for one in batch["sequences"])
+    for number, (path, asked) in enumerate(
+        (
+            ("/score_batch", {"json": batch}),
+            ("/score_batch", {"data": stream, "content_type": "application/x-ndjson"}),
+            ("/v2/models/small/infer", {"json": {"inputs": [tensor]}}),
+        )
+    ):
+        key = own(app).keys.create(f"busy{number}", ["score"], requests_per_minute=1)
+        answer = client.post(path, headers={"X-API-Key": key}, **asked)  # type: ignore[arg-type]
+        assert (answer.status_code, answer.data.count(b"problem")) == (200, 0)
+        refused = client.post("/score_log", json={"log_seq": ["a"]}, headers={"X-API-Key": key})
+        problem(refused, 429, "too-many-requests")
+        # Eight of five tokens: three are owed, and one is wanted.
+        assert int(refused.headers["Retry-After"]) == pytest.approx(4 * 60, abs=2)
+
+
+def test_a_stream_is_slowed_to_the_rate_of_its_key(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logad_pipeline.serving.streaming._TOGETHER", 4)
+    app = make_app(require_keys=True)
+    service = own(app)
+    rested: list[float] = []
+    monkeypatch.setattr("logad_pipeline.serving.streaming._Incoming.rest", lambda _, wait: rested.append(wait))
+    key = service.keys.create("busy", ["score"], requests_per_minute=60)
+    body = (json.dumps({"log_seq": ["a"]}) + "\n") * 14
+    response = app.test_client().post(
+        "/score_batch", data=body, content_type="application/x-ndjson", headers={"X-API-Key": key}
+    )
+    assert len(response.text.splitlines()) == 14
+    assert max(rested) == pytest.approx(14 - 6, abs=3)
+
+
+# ---------------------------------------------------------------- streams
+
+
+class Endless(io.RawIOBase):
+    """A body that goes on with the same line until it is told to wait, and then waits to be let go."""
+
+    def __init__(self, line: bytes, lines: int) -> None:
+        self.line, self.lines, self.let_go = line, lines, threading.Event()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.lines:
+            self.let_go.wait(60)
+            return 0
+        self.lines -= 1
+        buffer[: len(self.line)] = self.line
+        return len(self.line)
+
+
+def open_stream(app: APIFlask, body: Endless) -> TestResponse:
+    """A stream that is open, none of whose answer was read."""
+    environ = {"wsgi.input": io.BufferedReader(body), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    return app.test_client().post(
+        "/score_batch", content_type="application/x-ndjson", environ_overrides=environ, buffered=False
+    )
+
+
+def eventually(is_so: Callable[[], bool]) -> bool:
+    for _ in range(600):
+        if is_so():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def reading_threads() -> int:
+    return sum(thread.name == "score_batch" for thread in threading.enumerate())
+
+
+LINE = json.dumps({"log_seq": ["usual"]}).encode() + b"\n"
+
+
+def test_a_client_that_leaves_takes_the_thread_that_reads_it_along(app: APIFlask) -> None:
+    before = reading_threads()
+    stream = open_stream(app, Endless(LINE, 10_000))
+    assert next(iter(stream.response))
+    stream.close()
+    assert eventually(lambda: reading_threads() == before), "the thread waits for somebody to take what it read"
+
+
+def test_streams_leave_room_for_other_requests(make_app: MakeApp) -> None:
+    app = make_app(max_streams=2)
+    quiet = [Endless(LINE, 1) for _ in range(3)]
+    streams = [open_stream(app, body) for body in quiet[:2]]
+    refused = open_stream(app, quiet[2])
+    assert refused.headers["Retry-After"]
+    assert "serving.max_streams" in problem(refused, 503, "too-many-streams")["detail"]
+    measured = app.test_client().get("/metrics").text
+    assert "logad_requests_in_flight 3.0" in measured, "two streams, and the one that asks"
+    for body in quiet:
+        body.let_go.set()
+    for stream in streams:
+        stream.close()
+    measured = app.test_client().get("/metrics").text
+    assert "logad_requests_in_flight 1.0" in measured
+    assert 'logad_request_seconds_count{endpoint="/score_batch"} 3.0' in measured
+    assert app.test_client().post("/score_batch", data=LINE, content_type="application/x-ndjson").status_code == 200
+
+
+def test_as_many_streams_as_threads_are_never_open(make_app: MakeApp) -> None:
+    assert own(make_app(threads=4, max_streams=100)).most_streams == 3
+
+
+def test_a_stream_that_stands_still_is_ended_with_a_word(make_app: MakeApp) -> None:
+    body = Endless(LINE, 1)
+    rows = [json.loads(row) for row in open_stream(make_app(stream_idle_seconds=0.2), body).text.splitlines()]
+    body.let_go.set()
+    assert "problem" not in rows[0]
+    assert (rows[1]["problem"]["status"], rows[1]["problem"]["type"]) == (408, "urn:logad:problem:idle")
+
+
+def test_a_stream_says_so_when_the_service_stops(app: APIFlask) -> None:
+    body = Endless(LINE, 1)
+    stream = open_stream(app, body)
+    rows = iter(stream.response)
+    assert b"problem" not in next(rows)  # type: ignore[operator]
+    own(app).stopping = True
+    [last] = [json.loads(row) for row in rows]
+    body.let_go.set()
+    assert last["problem"]["type"] == "urn:logad:problem:stopping"
+
+
 # ---------------------------------------------------------------- what is logged and measured
 
 
@@ -305,6 +511,14 @@ def test_a_request_is_logged_by_its_name_without_a_word_of_its_lines(make_app: M
     assert asked[0]["request_id"] == "r-1"
     assert re.fullmatch("[0-9a-f]{32}", asked[1]["request_id"])
     assert asked[1]["rejected"] == "nul-character"
+
+
+def test_what_a_caller_makes_up_is_no_name_of_a_measure(client: FlaskClient, json_logs: Path) -> None:
+    for number in range(3):
+        client.open("/score_log", method=f"SECRET{number}")
+    measured = client.get("/metrics").text
+    assert 'logad_requests_total{endpoint="none",method="other",status="405"} 3.0' in measured
+    assert "SECRET" not in measured + json_logs.read_text()
 
 
 def test_measures_tell_requests_refusals_and_the_model(client: FlaskClient) -> None:

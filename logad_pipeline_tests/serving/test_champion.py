@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from logad_pipeline.registry.registry import CHAMPION
+from logad_pipeline.registry.registry import CHAMPION, Registry
 from logad_pipeline.serving.app import create_app
-from logad_pipeline.serving.champion import Champion
+from logad_pipeline.serving.champion import Champion, Served
 from logad_pipeline_tests.lake.small_models import raw_lines
 from logad_pipeline_tests.orchestration.conftest import Deployed
 from logad_pipeline_tests.registry.test_registry import add_version, half_the_weights, model_folder
@@ -104,3 +104,78 @@ def test_a_champion_that_does_not_load_leaves_the_one_in_service(spare: Deployed
     move_alias(spare, "1")
     champion.refresh()
     assert champion.degraded == ""
+
+
+@pytest.mark.parametrize("damaged", ["[]", "7", "{", '{"folder": "gone"}', '{"folder": 7}', "weights"])
+def test_a_damaged_copy_is_passed_over_and_the_registry_is_looked_at_again(damaged: str, spare: Deployed) -> None:
+    Champion(spare.settings).refresh()
+    hide_registry(spare)
+    kept = spare.root / "serving"
+    if damaged == "weights":
+        half_the_weights(next(path for path in kept.iterdir() if path.is_dir()))
+    else:
+        (kept / "current.json").write_text(damaged, encoding="utf-8")
+    champion = Champion(spare.settings)
+    champion.refresh()
+    assert champion.current is None
+    assert "logad init" in champion.degraded
+    os.rename(spare.root / "mlflow" / "gone.db", spare.root / "mlflow" / "mlflow.db")
+    champion.refresh()
+    assert champion.current is not None
+    assert champion.degraded == ""
+
+
+def test_a_name_in_the_registry_of_the_lake_is_served_and_its_alias_followed(spare: Deployed) -> None:
+    app = create_app(spare.settings, "models:/logad@champion")
+    own(app).champion.refresh()
+    client = app.test_client()
+    answer = client.post("/score_log", json={"log_seq": raw_lines(6)}).get_json()
+    assert (answer["model"], answer["model_version"]) == ("logad", "1")
+    assert client.get("/v2/models/logad/versions/1/ready").status_code == 200
+    move_alias(spare, add_version(spare, model_folder(spare)))
+    own(app).champion.refresh()
+    assert client.post("/score_log", json={"log_seq": ["a"]}).get_json()["model_version"] == "2"
+
+
+def test_version_1_of_a_registry_made_anew_is_another_model(spare: Deployed) -> None:
+    champion = Champion(spare.settings)
+    served: list[Served] = []
+    champion.exchanged = served.append
+    champion.refresh()
+    champion.refresh()
+    assert len(served) == 1
+    files, client = model_folder(spare), spare.registry._client()
+    client.delete_registered_model("logad")
+    client.create_registered_model("logad")
+    assert add_version(spare, files) == "1"
+    move_alias(spare, "1")
+    champion.refresh()
+    assert [each.version for each in served] == ["1", "1"]
+    assert served[0].mark != served[1].mark
+
+
+def test_a_version_that_does_not_load_is_fetched_ever_more_rarely_and_leaves_no_files(
+    spare: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("logad_pipeline.serving.champion.time.monotonic", lambda: now[0])
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    files = tmp_path / "damaged" / "model"
+    shutil.copytree(model_folder(spare), files)
+    half_the_weights(files / "artifacts" / "model")
+    broken = add_version(spare, files)
+    champion = Champion(spare.settings)
+    champion.refresh()
+    move_alias(spare, broken)
+    load, loaded = Registry.load, []
+    monkeypatch.setattr(
+        Registry, "load", lambda self, uri, device="auto": (loaded.append(now[0]), load(self, uri, device))[1]
+    )
+    for second in range(0, 200, 10):
+        now[0] = float(second)
+        champion.refresh()
+        assert "damaged" in champion.degraded
+    assert loaded == [0.0, 20.0, 60.0, 140.0]
+    assert not [path for path in scratch.iterdir() if path.name.startswith(("tmp", "logad"))]

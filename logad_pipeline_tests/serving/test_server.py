@@ -76,15 +76,18 @@ def everything_from(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize("server", ["gunicorn", "waitress"])
 def test_what_is_under_way_is_finished_before_it_goes(server: str, model: Path, tmp_path: Path) -> None:
     answers: list[dict[str, Any]] = []
-    with serving(model, tmp_path, server) as (process, port):
+    with serving(model, tmp_path, server, threads=2) as (process, port):
         body = {"log_seq": [f"line {number} of {number % 17}" for number in range(2000)], "window_type": "sliding"}
-        asking = threading.Thread(target=lambda: answers.append(ask(port, body)))
-        asking.start()
+        # More than there are threads: some have not begun when it is told to go.
+        asking = [threading.Thread(target=lambda: answers.append(ask(port, body))) for _ in range(8)]
+        for each in asking:
+            each.start()
         time.sleep(0.5)
         process.send_signal(signal.SIGTERM)
-        asking.join()
+        for each in asking:
+            each.join()
         assert process.wait(60) == 0
-    assert len(answers[0]["windows"]) == 1996
+    assert [len(answer["windows"]) for answer in answers] == [1996] * 8
 
 
 def test_slow_clients_are_cut_off_and_take_nobodys_place(model: Path, tmp_path: Path) -> None:
@@ -131,3 +134,51 @@ def test_a_refused_body_spoils_no_connection(model: Path, tmp_path: Path) -> Non
             response.read()
             assert response.status == 405
         connection.close()
+
+
+def refused(port: int, request: bytes) -> tuple[int, dict[str, Any]]:
+    """Status and problem that bytes are answered with."""
+    with connect(port) as connection:
+        connection.sendall(request)
+        head, _, body = everything_from(connection).partition(b"\r\n\r\n")
+    status, _, headers = head.decode().partition("\r\n")
+    named = dict(line.lower().split(": ", 1) for line in headers.splitlines())
+    assert named["content-type"] == "application/problem+json"
+    told: dict[str, Any] = json.loads(body)
+    assert told["instance"] == f"urn:logad:request:{named['x-request-id']}"
+    return int(status.split()[1]), told
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "waitress"])
+def test_what_is_no_http_is_a_problem_too_and_stands_in_no_log(server: str, model: Path, tmp_path: Path) -> None:
+    with serving(model, tmp_path, server) as (_, port):
+        assert refused(port, b"hunter2\r\n\r\n")[0] == 400
+        assert refused(port, b"GET / HTTP/1.1\r\nHost: a\r\nhunter2 \x01: x\r\n\r\n")[0] == 400
+        strange = b"POST /score_log HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: hunter2\r\n\r\n"
+        assert refused(port, strange)[0] in (400, 501)
+        if server == "gunicorn":
+            assert refused(port, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"hunter2" * 20_000 + b"\r\n\r\n")[0] == 431
+        large = b"POST /score_log HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 20000000\r\n\r\n"
+        status, told = refused(port, large + b"{")
+        assert (status, told["type"]) == (413, "urn:logad:problem:body-too-large")
+        assert ask(port, {"log_seq": raw_lines(2)})["windows"]
+    assert "hunter2" not in (tmp_path / f"{server}.log").read_text()
+
+
+def test_an_open_stream_ends_with_a_word_when_the_service_stops(model: Path, tmp_path: Path) -> None:
+    with serving(model, tmp_path, "gunicorn", threads=2) as (process, port), connect(port) as stream:
+        stream.sendall(
+            b"POST /score_batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        line = json.dumps({"id": "first", "log_seq": raw_lines(5)}).encode() + b"\n"
+        stream.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+        received = b""
+        while b'"id": "first"' not in received:
+            received += stream.recv(65536)
+        assert ask(port, {"log_seq": raw_lines(2)})["windows"], "one of two threads is left"
+        process.send_signal(signal.SIGTERM)
+        received += everything_from(stream)
+        assert process.wait(60) == 0
+    assert b"urn:logad:problem:stopping" in received
+    assert received.endswith(b"\r\n0\r\n\r\n")
