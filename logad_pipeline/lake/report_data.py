@@ -223,7 +223,7 @@ def _ranked(
     worst = heapq.nlargest(_EXPLAINED, found.worst.items(), key=lambda item: item[1][0])
     records = read_records_of(lake, [row for _, (_, row) in worst])
     shown = [
-        to_explain(row, records, remembered[key].line_surprise if key in remembered else None)
+        to_explain(row, records[row["window_id"]], remembered[key].line_surprise if key in remembered else None)
         for key, (_, row) in worst
     ]
     known = [place for place, window in enumerate(shown) if window is not None]
@@ -241,7 +241,7 @@ def _ranked(
         windows.append(
             ReportWindow(
                 rank, row["window_id"], row["source"], row["group_key"] or row["source"],
-                row["first_time"], row["last_time"], lines_of(row, records, surprises, why),
+                row["first_time"], row["last_time"], lines_of(row, records[row["window_id"]], surprises, why),
                 score, row["risk"], row["is_anomaly"], dict(row["detectors"]), row["label"], found.repeats[key], why,
                 tuple(_member(*worst[place][1]) for place in places[1:]),
             )
