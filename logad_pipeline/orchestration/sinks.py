@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from logad_pipeline.settings import AlertSettings
 
@@ -54,7 +55,7 @@ def post(url: str, notice: dict[str, Any], pause_seconds: float = 1.0) -> None:
         except (OSError, ValueError) as error:
             reason, final = str(error), False
         if final or attempt == ATTEMPTS:
-            raise NoticeFailed(f"webhook {url}: {reason}; it is told again with the next run")
+            raise NoticeFailed(f"webhook at {urlsplit(url).hostname}: {reason}; it is told again with the next run")
         time.sleep(pause_seconds * attempt)
 
 

@@ -22,7 +22,7 @@ from logad_pipeline.explanation.evidence import Evidence, ShownWindow
 from logad_pipeline.explanation.explainer import Explainer
 from logad_pipeline.registry.fetch import load_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry, RegistryUnavailable
-from logad_pipeline.settings import Settings
+from logad_pipeline.settings import Settings, without_secrets
 from logad_pipeline.streams import probe
 from logad_pipeline.window_scores import RememberedScores, Tell
 
@@ -136,7 +136,8 @@ class Champion:
             return
         registry = Registry(self.settings)
         if not registry.exists():
-            raise RegistryUnavailable(f"there is no registry at {registry.uri}; `logad init` makes one")
+            shown = without_secrets(registry.uri)
+            raise RegistryUnavailable(f"there is no registry at {shown}; `logad init` makes one")
         version = registry.version_of(CHAMPION)
         if version is None:
             raise ModelNotFound(f"the registry names no champion of '{registry.name}'; `logad train` makes one")
