@@ -24,8 +24,16 @@ from logad_pipeline.reporting.ranking import window_view
 from logad_pipeline.reporting.text import label, shorten, span_text, time_text, visible
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import Asked, asked, day_of, moment, number, word
-from logad_pipeline.serving.pages.rendering import mlflow_pages, page
-from logad_pipeline.serving.pages.views import alert_view, by_group, stream_of, where, window_row
+from logad_pipeline.serving.pages.rendering import dagster_pages, mlflow_pages, page
+from logad_pipeline.serving.pages.views import (
+    alert_view,
+    by_group,
+    lanes_view,
+    open_lanes,
+    stream_of,
+    where,
+    window_row,
+)
 from logad_pipeline.serving.problems import Problem
 from logad_pipeline.serving.service import service
 from logad_pipeline.serving.sessions import PAGES_PREFIX
@@ -52,10 +60,12 @@ def windows() -> Response:
     )  # fmt: skip
     skip = _A_PAGE * (shown - 1)
     rows, total = ranked_windows(own.lake, want.days, wanted, skip=skip, top=_A_PAGE) if want.days else ([], 0)
+    swimlane = open_lanes(want) if want.host and alert is None else None
     link = {"alert": alert_id, "at": word("at", 40), "hours": hours if at else None}
     return page(
         "windows.html.j2", asked=want, alert=alert_view(alert, want) if alert else None, alert_id=alert_id,
         rows=[window_row(row, want) for row in rows], total=total, first=skip + 1,
+        lanes=lanes_view(swimlane, want) if swimlane and swimlane.lanes else None,
         host=label(want.host, 80), time=span_text(at, at + timedelta(hours=hours)) if at else "",
         earlier=want.link("/triage/windows", page=shown - 1, **link) if shown > 1 else "",
         later=want.link("/triage/windows", page=shown + 1, **link) if _A_PAGE * shown < total else "",
@@ -158,7 +168,7 @@ def _hour(at: datetime) -> str:
 
 
 def _dagster_partition(day: date) -> str:
-    pages = service().settings.serving.dagster_url.rstrip("/")
+    pages = dagster_pages()
     return f"{pages}/assets/scores?view=partitions&partition={day}" if pages else ""
 
 

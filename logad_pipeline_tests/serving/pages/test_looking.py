@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from apiflask import APIFlask
@@ -243,6 +244,9 @@ def test_dagster_and_mlflow_are_linked_where_their_addresses_are_known(make_app:
     assert f"http://dagster.example:3000/assets/scores?view=partitions&partition={DAY}" in page.links("http")
     assert "https://mlflow.example/#/models/logad/versions/1" in page.links("http")
     assert not look_with(make_app().test_client())(f"/triage/window/{DAY}/{window}").links("http")
+    app = make_app(dagster_url="http://ann:hunter2@dagster.example", mlflow_url="https://ann:hunter2@mlflow.example/x")
+    page = look_with(app.test_client())(f"/triage/window/{DAY}/{window}")
+    assert {urlsplit(link).netloc for link in page.links("http")} == {"dagster.example", "mlflow.example"}
 
 
 def test_the_first_page_needs_neither_torch_nor_mlflow(lake: Lake) -> None:
@@ -258,6 +262,17 @@ print(sorted({"torch", "transformers", "mlflow", "dagster"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", asked, lake.root], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_lane_leads_to_its_cells_each_of_which_the_keyboard_reaches(look: Look) -> None:
+    board = look("/")
+    quiet = [a for tag, a in board.tags if tag == "a" and "title" in a and "0 alarms" not in a and a.get("tabindex")]
+    assert all(a["tabindex"] == "-1" for a in quiet)
+    [lane] = {link for link in board.links("/triage/windows") if "host=" in link and "at=" not in link}
+    cells = [a for tag, a in look(lane).tags if tag == "a" and "title" in a]
+    assert {a["href"] for a in cells} == {a["href"] for tag, a in board.tags if tag == "a" and "title" in a}
+    assert not any("tabindex" in a for a in cells)
+    assert all(a["aria-label"] == a["title"] for a in cells)
 
 
 def test_times_of_cells_are_utc(look: Look) -> None:
