@@ -109,7 +109,8 @@ def window_views(
         note = "" if lines else "This window came without its lines."
         if _cost(lines, differences) > left:
             lines, differences = _line_views(window.lines, _FEW_LINES), ()
-            note = "Most of its lines are left out to keep this file small."
+            what = "Most of its lines" if len(window.lines) > _FEW_LINES else "The nearest normal window"
+            note = f"{what} left out to keep this file small."
         if _cost(lines, differences) > left:
             lines = ()
             note = f"{count(len(window.lines), 'line').capitalize()} left out to keep this file small."
@@ -266,13 +267,15 @@ def _by_surprise(lines: Sequence[ReportLine]) -> list[tuple[float, int]]:
 def _most_surprising(lines: Sequence[ReportLine]) -> frozenset[int]:
     """Those that the evidence points at; without any, at most three lines and a third of the window: above the
     median of its surprise, and half its highest or more."""
-    pointed = [
-        (-line.evidence.suspicion, place)
+    suspicious = sorted(
+        (-line.evidence.suspicion, place, bool(line.evidence.reasons))
         for place, line in enumerate(lines)
-        if line.evidence is not None and line.evidence.reasons
-    ]
-    if pointed:
-        return frozenset(place for _, place in sorted(pointed)[:_MARKED_LINES])
+        if line.evidence is not None and line.evidence.suspicion > 0
+    )
+    if suspicious:
+        # The first may have nothing loud enough to be put into words.
+        reasoned = [place for _, place, told in suspicious if told] or [suspicious[0][1]]
+        return frozenset(reasoned[:_MARKED_LINES])
     known = _by_surprise(lines)
     if len(known) < 2:
         return frozenset()
