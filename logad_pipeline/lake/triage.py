@@ -245,7 +245,8 @@ def raw_lines(lake: Lake, day: date, window_id: str, context: int, most: int | N
         LakeError: the window or its records are gone, or the raw part is; the latter while lines are read.
     """
     held: dict[str, set[int]] = {}
-    where = ds.field("record_id").isin(record_ids_of(lake, [day], [window_id]).get(window_id, []))
+    records = record_ids_of(lake, [day], [window_id]).get(window_id, [])
+    where = ds.field("record_id").isin(pa.array(records, pa.int64()))
     for batch in lake.scan("normalized", [day], ["file_sha256", "first_line", "last_line"], where=where):
         for row in batch.to_pylist():
             held.setdefault(row["file_sha256"], set()).update(range(row["first_line"], row["last_line"] + 1))

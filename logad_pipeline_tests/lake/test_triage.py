@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from logad_pipeline.explanation.explainer import Explainer
-from logad_pipeline.lake.shown_rows import explained_window
-from logad_pipeline.lake.tables import Lake
+from logad_pipeline.lake.shown_rows import explained_window, read_records_of
+from logad_pipeline.lake.tables import Lake, LakeDamaged
 from logad_pipeline.lake.triage import raw_lines
 
 from .judged import DAY
@@ -30,6 +30,16 @@ def test_a_window_over_two_files_shows_the_lines_of_both_in_their_order(lake: La
     assert [one.text for one in found] == files[OLDER][CUT - 4 :] + files[NEWER][:5]
     assert [one.in_window for one in found] == [False] * 2 + [True] * 5 + [False] * 2
     assert not any(one.gap for one in found)
+
+
+def test_a_window_whose_records_are_gone_has_no_lines(lake: Lake) -> None:
+    put_rotated_day(lake)
+    row = windows_of(lake)[2]
+    assert read_records_of(lake, [row])[str(row["window_id"])] != [None] * 5
+    lake.replace_day("windows", DAY, [])
+    with pytest.raises(LakeDamaged, match="run the day again"):
+        raw_lines(lake, DAY, str(row["window_id"]), 2)
+    assert read_records_of(lake, [row])[str(row["window_id"])] == [None] * 5
 
 
 @pytest.mark.parametrize("chosen", [0, 2, 3])
