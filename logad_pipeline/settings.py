@@ -118,6 +118,23 @@ def _checked_url(what: str, url: str) -> str:
     return url
 
 
+def without_secrets(text: str) -> str:
+    """An address as it may be shown: user and password, what is asked of it, and its fragment are hidden.
+
+    A text that holds no address stays as it is. What stands before the last ``@`` is taken for a password, as one
+    may hold any character.
+    """
+    start, found, rest = text.partition("://")
+    if not found:
+        return text
+    _, at, place = rest.rpartition("@")
+    shown = f"***@{place}" if at else rest
+    for sign in ("?", "#"):
+        head, asked, _ = shown.partition(sign)
+        shown = f"{head}{sign}***" if asked else head
+    return f"{start}://{shown}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is reached from this machine alone."""
     try:

@@ -111,10 +111,14 @@ def _open_alert(
 def _open_window(lake: Lake, day: date, window_id: str, context: int, as_json: bool) -> None:
     from logad_pipeline.lake.triage import raw_lines
 
-    for line in raw_lines(lake, day, window_id, context):
+    found, file = raw_lines(lake, day, window_id, context), ""
+    for line in found.lines:
         if as_json:
             print(json.dumps(asdict(line) | {"day": str(day), "window_id": window_id}))
             continue
+        if found.files > 1 and line.file != file:
+            file = line.file
+            print(f"{visible(file)}:")
         if line.gap:
             print("       …")
         print(f"{'>' if line.in_window else ' '} {line.number:>7}  {visible(line.text)}")

@@ -69,11 +69,12 @@ def _dagster() -> tuple[bool, str]:
 
 def _registry(settings: Settings) -> tuple[bool, str]:
     from logad_pipeline.registry.registry import Registry
+    from logad_pipeline.settings import without_secrets
 
-    registry = Registry(settings)
+    registry, address = Registry(settings), without_secrets(settings.tracking_uri)
     if not registry.exists():
-        return False, f"no registry at {settings.tracking_uri}; run `logad init`"
-    return True, f"{settings.tracking_uri}: {len(registry.versions())} versions of {settings.model.name}"
+        return False, f"no registry at {address}; run `logad init`"
+    return True, f"{address}: {len(registry.versions())} versions of {settings.model.name}"
 
 
 def _champion(settings: Settings) -> tuple[bool, str]:

@@ -66,12 +66,13 @@ def init(lake: LakeOption = None) -> None:
     with lake_errors():
         from logad_pipeline.orchestration.runs import prepare_instance
         from logad_pipeline.registry.registry import Registry
+        from logad_pipeline.settings import without_secrets
 
         settings, opened = open_lake(lake)
         opened.create()
         Registry(settings).prepare()
         prepare_instance(settings)
-        say(f"lake at {settings.lake}, registry at {settings.tracking_uri}")
+        say(f"lake at {settings.lake}, registry at {without_secrets(settings.tracking_uri)}")
 
 
 def simulate(
@@ -228,10 +229,10 @@ def report(
 ) -> None:
     """Rank the suspicious windows of judged days, measure against labels if there are any, write one HTML file."""
     with lake_errors():
-        from logad_pipeline.lake.feedback import NORMAL, read_feedback
         from logad_pipeline.lake.labels import read_labels
         from logad_pipeline.lake.promises import promise_days
         from logad_pipeline.lake.report_data import gather_report
+        from logad_pipeline.lake.triage import settled
         from logad_pipeline.orchestration.report_files import settings_in_words, write_report
         from logad_pipeline.registry.registry import Registry
 
@@ -239,11 +240,10 @@ def report(
         days = days_in(opened, "scores", first, last)
         version = _newest_version(opened, days)
         model = Registry(settings).load(f"models:/{settings.model.name}/{version}")
-        contested = [key for key, said in read_feedback(opened, days).items() if said.verdict == NORMAL]
         data = gather_report(
             opened, days, opened.scan("scores", days), model.detector,
             title="Log anomalies", version=version, labels=read_labels(opened), settings=settings_in_words(settings),
-            contested=contested, promise=promise_days(opened, days[-1], len(days)),
+            states=settled(opened, days), promise=promise_days(opened, days[-1], len(days)),
         )  # fmt: skip
         file = write_report(opened.path("reports") / f"{days[0]}_{days[-1]}" / "report.html", data)
         _print_report(data, file, top, as_json)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final
 
@@ -26,11 +26,13 @@ from logad_pipeline.reporting.data import LineAccount, ReportData, ReportMember,
 from logad_pipeline.reporting.projection import tsne
 from logad_pipeline.reporting.promise import PromiseDay
 
+from .alerts import loudest_line
 from .labels import label_windows
 from .score_cache import CachedScore, ScoreCache, window_key
 from .scoring import cache_file
 from .shown_rows import lines_of, read_records_of, to_explain
 from .tables import Lake
+from .triage import CONTESTED, SUPPRESSED
 
 TOP: Final = 25
 """Groups of windows that are shown."""
@@ -45,15 +47,28 @@ _RESAMPLES: Final = 300
 
 @dataclass
 class _Gathered:
+    """What is counted while rows go by; windows of the same texts have one key.
+
+    Attributes:
+        by_day: windows, and alarms whatever was said of them since.
+        alarms: those that stand, by key.
+        by_line: the same, by the text of the line that surprised most, for which alarms are one alert.
+        states: of windows that are settled.
+        settled: how many alarms are called normal, and how many are kept quiet.
+    """
+
+    states: Mapping[str, str]
     scores: list[npt.NDArray[np.float64]] = field(default_factory=list)
     labels: list[npt.NDArray[np.object_]] = field(default_factory=list)
-    heat: dict[tuple[str, str], float] = field(default_factory=dict)
+    stands: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    heat: dict[tuple[str, datetime], float] = field(default_factory=dict)
     by_day: Counter[tuple[date, str]] = field(default_factory=Counter)
     worst: dict[bytes, tuple[float, dict[str, Any]]] = field(default_factory=dict)
     repeats: Counter[bytes] = field(default_factory=Counter)
+    alarms: Counter[bytes] = field(default_factory=Counter)
+    by_line: Counter[int] = field(default_factory=Counter)
     sample: dict[bytes, tuple[float, bool | None]] = field(default_factory=dict)
-    contested: frozenset[str] = frozenset()
-    alerts: int = 0
+    settled: Counter[str] = field(default_factory=Counter)
 
 
 def line_account(lake: Lake, days: Collection[date]) -> LineAccount:
@@ -80,7 +95,7 @@ def gather_report(
     version: str,
     labels: dict[str, set[int]],
     settings: dict[str, str],
-    contested: Collection[str] = (),
+    states: Mapping[str, str] | None = None,
     promise: Sequence[PromiseDay] = (),
     with_map: bool = True,
 ) -> ReportData:
@@ -91,11 +106,12 @@ def gather_report(
         version: of the model in the registry.
         labels: of ``labels.read_labels``; only told in the report, never used for a score.
         settings: shown as they are.
-        contested: windows that people called normal: they are neither ranked nor counted as alerts.
+        states: of windows that somebody or something has settled, see ``triage.settled``: those that are called
+            normal or kept quiet are neither ranked nor counted as alerts, as on the triage page.
         promise: what was promised and achieved up to these days.
         with_map: whether embeddings are mapped by t-SNE, which takes longer than all the rest.
     """
-    found = _Gathered(contested=frozenset(contested))
+    found = _Gathered(states or {})
     by_host, hours = model.window_spec.group_by == "host", 24 * len(days) <= _MAX_SPANS
     for batch in batches:
         _take(batch, label_windows(batch, labels), found, by_host, hours)
@@ -119,12 +135,15 @@ def gather_report(
         span=str(days[0]) if len(days) == 1 else f"{min(days)} to {max(days)}",
         generated_at=datetime.now(UTC),
         windows=len(scores),
-        alerts=found.alerts,
+        alerts=found.alarms.total(),
+        called_normal=found.settled[CONTESTED],
+        kept_quiet=found.settled[SUPPRESSED],
         promised_rate=model.scale.false_alarm_rate,
         threshold=THRESHOLD,
         high_risk=HIGH_RISK,
         account=line_account(lake, days),
         scores=scores,
+        stands=np.concatenate(found.stands) if found.stands else np.zeros(0, np.bool_),
         labels=marks if labelled and bool(known.all()) else None,
         evaluation=quality,
         top=_ranked(lake, found, remembered, model),
@@ -139,7 +158,7 @@ def gather_report(
             np.array(history.held_out_loss),
         ),
         promise=tuple(promise),
-        by_day=[(day, found.by_day[day, "windows"], found.by_day[day, "alerts"]) for day in sorted(days)],
+        by_day=[(day, found.by_day[day, "windows"], found.by_day[day, "alarms"]) for day in sorted(days)],
         model=model_card(model, version),
         settings=settings,
     )
@@ -170,18 +189,23 @@ def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered, by_ho
     found.scores.append(scores)
     truth = marks.to_pylist()
     found.labels.append(np.array(truth, dtype=object))
-    rows = batch.drop_columns(["text_ids"]).to_pylist()
-    for row, ids, score, label in zip(rows, batch.column("text_ids").to_pylist(), scores.tolist(), truth, strict=True):
-        key = window_key(ids)
+    states = [found.states.get(window, "") for window in batch.column("window_id").to_pylist()]
+    found.stands.append(np.array([state not in (CONTESTED, SUPPRESSED) for state in states], np.bool_))
+    for row, score, label, state in zip(batch.to_pylist(), scores.tolist(), truth, states, strict=True):
+        alarm = score >= THRESHOLD
         found.by_day[row["day"], "windows"] += 1
-        if row["window_id"] in found.contested:
+        found.by_day[row["day"], "alarms"] += alarm
+        if state in (CONTESTED, SUPPRESSED):
+            found.settled[state] += alarm
             continue
+        key = window_key(row["text_ids"])
         found.repeats[key] += 1
-        found.alerts += score >= THRESHOLD
-        found.by_day[row["day"], "alerts"] += score >= THRESHOLD
+        if alarm:
+            found.alarms[key] += 1
+            found.by_line[loudest_line(row["text_ids"], row["worst"])] += 1
         _take_heat(row, score, found, by_host, hours)
         # Windows of the same texts differ by what their records name: the worst stands for all.
-        if key in found.sample or len(found.sample) < _POINTS or score >= THRESHOLD:
+        if key in found.sample or len(found.sample) < _POINTS or alarm:
             found.sample[key] = max(found.sample.get(key, (score, label)), (score, label), key=itemgetter(0))
         if key not in found.worst or score > found.worst[key][0]:
             found.worst[key] = (score, row | {"label": label})
@@ -194,26 +218,33 @@ def _take_heat(row: dict[str, Any], score: float, found: _Gathered, by_host: boo
     if row["first_time"] is None:
         return
     name = row["group_key"] if by_host and row["group_key"] else row["source"]
-    span = f"{row['first_time']:%m-%d %H}" if hours else f"{row['day']:%m-%d}"
+    span = row["first_time"].replace(minute=0, second=0, microsecond=0) if hours else _dawn(row["day"])
     found.heat[name, span] = max(score, found.heat.get((name, span), 0.0))
+
+
+def _dawn(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _swimlane(
     found: _Gathered, days: Sequence[date], hours: bool
 ) -> tuple[tuple[list[str], npt.NDArray[np.float64]] | None, list[str]]:
-    """Highest scores by host (or source) and span of time, and the names of the spans."""
+    """Highest scores by host (or source) and span of time, and the names of the spans, in order of time."""
     if not found.heat:
         return None, []
-    names = sorted({name for name, _ in found.heat})
-    each = range(24) if hours else (None,)
-    spans = [f"{day:%m-%d}" + ("" if hour is None else f" {hour:02d}") for day in sorted(days) for hour in each]
+    names = {name: place for place, name in enumerate(sorted({name for name, _ in found.heat}))}
+    each = [_dawn(day) + timedelta(hours=hour) for day in days for hour in (range(24) if hours else (0,))]
     # A window of a day may begin in the zone's neighbouring one.
-    spans = sorted({*spans, *(span for _, span in found.heat)}) if len(days) < 300 else spans
+    times = sorted({*each, *(span for _, span in found.heat)})
+    spans = {span: place for place, span in enumerate(times)}
     scores = np.full((len(names), len(spans)), np.nan)
     for (name, span), score in found.heat.items():
-        if span in spans:
-            scores[names.index(name), spans.index(span)] = score
-    return (names, scores), [span[6:] if len(days) == 1 and hours else span for span in spans]
+        scores[names[name], spans[span]] = score
+    if hours:
+        form = "%H" if times[0].date() == times[-1].date() else "%m-%d %H"
+    else:
+        form = "%m-%d" if times[0].year == times[-1].year else "%Y-%m-%d"
+    return (list(names), scores), [span.strftime(form) for span in times]
 
 
 def _ranked(
@@ -223,7 +254,7 @@ def _ranked(
     worst = heapq.nlargest(_EXPLAINED, found.worst.items(), key=lambda item: item[1][0])
     records = read_records_of(lake, [row for _, (_, row) in worst])
     shown = [
-        to_explain(row, records, remembered[key].line_surprise if key in remembered else None)
+        to_explain(row, records[row["window_id"]], remembered[key].line_surprise if key in remembered else None)
         for key, (_, row) in worst
     ]
     known = [place for place, window in enumerate(shown) if window is not None]
@@ -234,6 +265,7 @@ def _ranked(
     for place in range(len(worst)):
         groups.setdefault(_reason(evidence.get(place), place), []).append(place)
     windows = []
+    stand_for = _stand_for(found, worst, list(groups.values()))
     for rank, places in enumerate(list(groups.values())[:TOP], start=1):
         key, (score, row) = worst[places[0]]
         why = evidence.get(places[0])
@@ -241,12 +273,28 @@ def _ranked(
         windows.append(
             ReportWindow(
                 rank, row["window_id"], row["source"], row["group_key"] or row["source"],
-                row["first_time"], row["last_time"], lines_of(row, records, surprises, why),
+                row["first_time"], row["last_time"], lines_of(row, records[row["window_id"]], surprises, why),
                 score, row["risk"], row["is_anomaly"], dict(row["detectors"]), row["label"], found.repeats[key], why,
-                tuple(_member(*worst[place][1]) for place in places[1:]),
+                tuple(_member(*worst[place][1]) for place in places[1:]), stand_for[rank - 1],
             )
         )  # fmt: skip
     return tuple(windows)
+
+
+def _stand_for(
+    found: _Gathered, worst: Sequence[tuple[bytes, tuple[float, dict[str, Any]]]], groups: Sequence[Sequence[int]]
+) -> list[int]:
+    """How many alarms each group stands for: those of its windows, and those that were not looked at and are about a
+    line of one of them, which go to the first such group."""
+    others = found.by_line.copy()
+    lines = [loudest_line(row["text_ids"], row["worst"]) for _, (_, row) in worst]
+    for line, (key, _) in zip(lines, worst, strict=True):
+        others[line] -= found.alarms[key]
+    return [
+        sum(found.alarms[worst[place][0]] for place in places)
+        + sum(max(0, others.pop(line, 0)) for line in {lines[place] for place in places})
+        for places in groups
+    ]
 
 
 def _reason(evidence: Evidence | None, place: int) -> Hashable:

@@ -6,10 +6,12 @@ business of the command line and the pages.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
+from itertools import groupby, islice
+from pathlib import PurePath
 from typing import Any, Final
 
 import pyarrow as pa
@@ -22,9 +24,12 @@ from .alerts import Alert, loudest_line
 from .feedback import NORMAL, read_feedback
 from .ledger import LedgerRow, open_raw, raw_parts, way_out
 from .tables import Lake, LakeDamaged, LakeError
-from .windowing import texts_of
+from .windowing import record_ids_of, texts_of
 
-__all__ = ["JudgedWindow", "RawLine", "Wanted", "find_window", "ranked_windows", "raw_lines", "read_window", "settled"]
+__all__ = [
+    "JudgedWindow", "RawLine", "RawLines", "Wanted", "find_window", "ranked_windows", "raw_lines", "read_window",
+    "settled",
+]  # fmt: skip
 
 _COLUMNS: Final = (
     "day", "window_id", "source", "group_key", "first_time", "last_time", "first_line", "last_line", "text_ids",
@@ -106,12 +111,33 @@ class JudgedWindow:
 
 @dataclass(frozen=True, slots=True)
 class RawLine:
-    """A line as it came; ``number`` is 1-based in the landed file. ``gap`` says that lines before it are left out."""
+    """A line as it came; ``number`` is 1-based in the landed ``file``.
+
+    ``gap`` says that lines between it and the one before, of the same file, are left out.
+    """
 
     number: int
     text: str
     in_window: bool
     gap: bool
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawLines:
+    """The lines of a window with their neighbours, file after file.
+
+    Attributes:
+        lines: as they are read.
+        files: how many landed files they lie in.
+        context: lines around each record that are shown.
+        left_out: neighbours that were asked for and are not shown.
+    """
+
+    lines: Iterator[RawLine]
+    files: int
+    context: int
+    left_out: int
 
 
 def settled(lake: Lake, days: Collection[date]) -> dict[str, str]:
@@ -208,37 +234,58 @@ def find_window(lake: Lake, days: Collection[date], name: str) -> tuple[date, st
     return found.pop()
 
 
-def raw_lines(lake: Lake, day: date, window_id: str, context: int) -> Iterator[RawLine]:
+def raw_lines(lake: Lake, day: date, window_id: str, context: int, most: int | None = None) -> RawLines:
     """The lines of a window as they came, with ``context`` lines around each record of it.
 
+    Args:
+        most: lines from which on there is less context, the same around each record, so that no more are shown;
+            those of the window itself are shown however many they are. ``None`` for no such bound.
+
     Raises:
-        LakeError: the window or its records are gone, or the raw part is.
+        LakeError: the window or its records are gone, or the raw part is; the latter while lines are read.
     """
-    where = ds.field("window_id") == window_id
-    ids = [number for batch in lake.scan("windows", [day], ["record_ids"], where=where)
-           for row in batch.column(0).to_pylist() for number in row]  # fmt: skip
-    columns = ["file_sha256", "first_line", "last_line"]
-    spans = [
-        row
-        for batch in lake.scan("normalized", [day], columns, where=ds.field("record_id").isin(ids))
-        for row in batch.to_pylist()
-    ]
-    if not spans:
+    held: dict[str, set[int]] = {}
+    records = record_ids_of(lake, [day], [window_id]).get(window_id, [])
+    where = ds.field("record_id").isin(pa.array(records, pa.int64()))
+    for batch in lake.scan("normalized", [day], ["file_sha256", "first_line", "last_line"], where=where):
+        for row in batch.to_pylist():
+            held.setdefault(row["file_sha256"], set()).update(range(row["first_line"], row["last_line"] + 1))
+    parts = [part for part in raw_parts(lake, day) if part.file_sha256 in held]
+    if not parts:
         raise LakeDamaged(f"{day}: window {window_id} or its records are gone; run the day again")
-    held = {line for span in spans for line in range(span["first_line"], span["last_line"] + 1)}
-    shown = {near for line in held for near in range(line - context, line + context + 1)}
-    end, last = max(shown), None
-    [sha] = {span["file_sha256"] for span in spans}
-    for part in raw_parts(lake, day):
-        if part.file_sha256 != sha:
-            continue
-        for number, raw in _numbered(lake, part):
-            if number > end:
-                break
-            if number in shown:
-                text = raw.decode("utf-8", "replace").rstrip("\r\n")
-                yield RawLine(number, text, number in held, last is not None and number != last + 1)
-                last = number
+    asked = shown = [_near(part, held[part.file_sha256], context) for part in parts]
+    while most is not None and context and sum(map(len, shown)) > most:
+        context = 0 if context == 1 else context // 2
+        shown = [_near(part, held[part.file_sha256], context) for part in parts]
+    left_out = sum(map(len, asked)) - sum(map(len, shown))
+    lines = (
+        line for part, near in zip(parts, shown, strict=True) for line in _raw(lake, part, held[part.file_sha256], near)
+    )
+    return RawLines(lines, len(parts), context, left_out)
+
+
+def _near(part: LedgerRow, held: set[int], context: int) -> set[int]:
+    """Numbers of the lines of a part that are in the window, or so near to one that is."""
+    near: set[int] = set()
+    ordered = sorted(held)
+    # Runs of lines without a gap, so that the records of one stack trace cost no more than one line.
+    for _, run in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0]):
+        numbers = [number for _, number in run]
+        near.update(range(numbers[0] - context, numbers[-1] + context + 1))
+    starts = [first for first, _ in part.runs]
+    places = ((number, bisect(starts, number) - 1) for number in near)
+    return {number for number, place in places if place >= 0 and number < sum(part.runs[place])}
+
+
+def _raw(lake: Lake, part: LedgerRow, held: set[int], shown: set[int]) -> Iterator[RawLine]:
+    end, last, file = max(shown), None, PurePath(part.original_path).name
+    for number, raw in _numbered(lake, part):
+        if number > end:
+            break
+        if number in shown:
+            text = raw.decode("utf-8", "replace").rstrip("\r\n")
+            yield RawLine(number, text, number in held, last is not None and number != last + 1, file)
+            last = number
 
 
 def _numbered(lake: Lake, part: LedgerRow) -> Iterator[tuple[int, bytes]]:

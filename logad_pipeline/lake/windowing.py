@@ -24,7 +24,7 @@ from logad_pipeline.windows import Window, Windower, WindowSpec, settled_order
 from .schemas import WINDOWS
 from .tables import Lake, LakeError, Progress, in_record_order
 
-__all__ = ["GroupMismatch", "WindowAccount", "cut_day", "read_windows", "texts_of"]
+__all__ = ["GroupMismatch", "WindowAccount", "cut_day", "read_windows", "record_ids_of", "texts_of"]
 
 _COLUMNS: Final = (
     "record_id", "timestamp", "first_line", "last_line", "text_id", "file_sha256",
@@ -237,6 +237,16 @@ def texts_of(lake: Lake, days: Collection[date], wanted: Collection[int] | None 
             if number not in texts:
                 texts[number] = column[place].as_py()
     return texts
+
+
+def record_ids_of(lake: Lake, days: Collection[date], window_ids: Collection[str]) -> dict[str, list[int]]:
+    """The records of some windows of some days, by the window's id, in the order in which they are read."""
+    where = ds.field("window_id").isin(pa.array(sorted(window_ids), pa.string()))
+    return {
+        row["window_id"]: row["record_ids"]
+        for batch in lake.scan("windows", days, ["window_id", "record_ids"], where=where)
+        for row in batch.to_pylist()
+    }
 
 
 def read_windows(lake: Lake, days: Collection[date], batch_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:

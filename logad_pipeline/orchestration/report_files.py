@@ -1,10 +1,11 @@
 """Report files on disk, and the settings as a reader sees them."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from logad_pipeline.reporting.data import ReportData
 from logad_pipeline.reporting.report import render_report
-from logad_pipeline.settings import Settings
+from logad_pipeline.settings import Settings, without_secrets
 
 
 def write_report(file: Path, data: ReportData) -> Path:
@@ -22,11 +23,12 @@ def write_page(file: Path, page: str) -> Path:
 
 
 def settings_in_words(settings: Settings) -> dict[str, str]:
-    """Every setting by its dotted name."""
+    """Every setting by its dotted name, without its secrets: a report is mailed and kept."""
     out: dict[str, str] = {}
     for name, value in settings.model_dump(mode="json").items():
-        if isinstance(value, dict):
-            out |= {f"{name}.{key}": str(inner) for key, inner in value.items()}
-        else:
-            out[name] = str(value)
-    return out
+        inside = value if isinstance(value, dict) else None
+        for key, inner in inside.items() if inside is not None else [("", value)]:
+            out[f"{name}.{key}" if key else name] = without_secrets(str(inner))
+    # Whoever knows the path of a webhook can post to it.
+    hook = settings.alerts.webhook
+    return out | ({"alerts.webhook": f"{urlsplit(hook).scheme}://***"} if hook else {})

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from logad_pipeline.settings import AlertSettings
 
@@ -60,12 +61,12 @@ def post(url: str, notice: dict[str, Any], pause_seconds: float = 1.0) -> None:
             reason = f"answered {error.code} {error.reason}"
             if error.code < 500 and error.code not in _PASSING:
                 raise NoticeRefused(
-                    f"webhook {url}: {reason} to {notice['id']}; it is told again with the next run"
+                    f"webhook at {urlsplit(url).hostname}: {reason} to {notice['id']}; it is told again with the next run"
                 ) from error
         except (OSError, ValueError) as error:
             reason = str(error)
         if attempt == ATTEMPTS:
-            raise NoticeFailed(f"webhook {url}: {reason}; it is told again with the next run")
+            raise NoticeFailed(f"webhook at {urlsplit(url).hostname}: {reason}; it is told again with the next run")
         time.sleep(pause_seconds * attempt)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
-from logad_pipeline.settings import Settings
+from logad_pipeline.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -295,7 +295,7 @@ class Registry:
         """
         from mlflow.exceptions import MlflowException
 
-        missing = f"{uri} is not in the registry at {self.uri}; `logad train` makes a model"
+        missing = f"{uri} is not in the registry at {without_secrets(self.uri)}; `logad train` makes a model"
         if not self.exists():
             raise ModelNotFound(missing)
         name, at, alias = uri.removeprefix("models:/").partition("@")
@@ -348,7 +348,7 @@ class Registry:
 
 def _down(uri: str, error: BaseException) -> str:
     reason = " ".join(str(error).split())[:300]
-    return f"the registry at {uri} does not answer or refuses ({reason}); run it again when it does"
+    return f"the registry at {without_secrets(uri)} does not answer or refuses ({reason}); run it again when it does"
 
 
 def _not_there(error: Exception) -> bool:

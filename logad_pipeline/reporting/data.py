@@ -63,7 +63,8 @@ class ReportWindow:
         label: true where people labelled it anomalous, ``None`` without a label.
         repeats: how many windows of the span read the same, itself included.
         evidence: why it is suspicious, ``None`` where that was not asked.
-        members: the other windows of its group, the worst first.
+        members: the other windows of its group, the worst first; they may be some of many.
+        alarms: how many alerts of the span it stands for, itself included; ``None`` where that is it and its members.
     """
 
     rank: int
@@ -81,6 +82,7 @@ class ReportWindow:
     repeats: int = 1
     evidence: Evidence | None = None
     members: tuple[ReportMember, ...] = ()
+    alarms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,14 @@ class ReportData:
         span: the time it covers in words, such as ``"2026-05-04"``.
         generated_at: when the report was made.
         windows: number of windows scored.
-        alerts: number of windows that raised an alert.
+        alerts: number of windows that raised an alert which stands: nobody called it normal, nothing keeps it quiet.
+        called_normal, kept_quiet: number of the other windows that raised one.
         promised_rate: share of normal windows that may raise an alert, in [0, 1].
         threshold, high_risk: scores at or above them are alerts, and of high risk.
         headline: one sentence on what happened; made from the rest where ``None``.
         account: where the lines went.
-        scores: shape (windows,), float64 in [0, 1].
+        scores: shape (windows,), float64 in [0, 1], of all windows.
+        stands: shape (windows,), bool, false for one that is called normal or kept quiet; ``None`` for none such.
         labels: shape (windows,), bool, true for an anomaly.
         evaluation: quality against labels.
         top: the most suspicious windows, most suspicious first.
@@ -121,7 +125,7 @@ class ReportData:
         heat: names of hosts or sources and their highest score by span of time, shape (names, spans), NaN for
             none; ``heat_spans`` names the spans, hours of the day (UTC) where it is empty.
         training: optimiser steps, training loss and held-out loss (nats a masked token, NaN for none).
-        by_day: (day, windows, alerts) in order.
+        by_day: (day, windows, alerts) in order, every alert that was raised.
         promise: what was promised and achieved on each day up to these, in order; drawn instead of ``by_day``.
         model: the model card: version, weights used, mask version, days trained on, parameters, ….
         settings: name and value of every setting that led here.
@@ -133,11 +137,14 @@ class ReportData:
     windows: int
     alerts: int
     promised_rate: float
+    called_normal: int = 0
+    kept_quiet: int = 0
     threshold: float = 0.5
     high_risk: float = 0.85
     headline: str | None = None
     account: LineAccount | None = None
     scores: FloatArray = field(default_factory=lambda: np.empty(0, dtype=np.float64))
+    stands: BoolArray | None = None
     labels: BoolArray | None = None
     evaluation: Evaluation | None = None
     top: tuple[ReportWindow, ...] = ()
@@ -151,3 +158,8 @@ class ReportData:
     promise: Sequence[PromiseDay] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def raised(self) -> int:
+        """Number of windows that raised an alert, whatever was said of it since."""
+        return self.alerts + self.called_normal + self.kept_quiet

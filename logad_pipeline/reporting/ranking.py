@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -22,6 +22,7 @@ MAX_LINE_CHARACTERS = 600
 MAX_DETECTORS = 16
 TEXT_BUDGET_BYTES = 2_500_000
 
+_FEW_LINES = 9
 _ROW_BYTES = 160
 _MARKED_LINES = 3
 _MAX_MEMBERS = 12
@@ -98,22 +99,42 @@ class WindowView:
     members_left_out: int = 0
 
 
-def window_views(data: ReportData, budget_bytes: int = TEXT_BUDGET_BYTES) -> tuple[WindowView, ...]:
-    """The first ``MAX_WINDOWS`` windows; once the budget is spent they come without their lines."""
+def window_views(
+    data: ReportData, budget_bytes: int = TEXT_BUDGET_BYTES, most: int = MAX_WINDOWS
+) -> tuple[WindowView, ...]:
+    """The first ``most`` windows. Once the budget is spent they come with the lines that count alone, then without."""
     views, left = [], budget_bytes
-    for window in data.top[:MAX_WINDOWS]:
-        lines = _line_views(window.lines)
-        differences = _differences(window.evidence)
-        cost = sum(_ROW_BYTES + _bytes(line) for line in lines)
-        cost += sum(_ROW_BYTES + len(html.escape(row.text).encode()) for row in differences)
+    for window in data.top[:most]:
+        lines, differences = _line_views(window.lines), _differences(window.evidence)
         note = "" if lines else "This window came without its lines."
-        if cost > left:
-            lines, differences = (), ()
+        if _cost(lines, differences) > left:
+            lines, differences = _line_views(window.lines, _FEW_LINES), ()
+            what = "Most of its lines" if len(window.lines) > _FEW_LINES else "The nearest normal window"
+            note = f"{what} left out to keep this file small."
+        if _cost(lines, differences) > left:
+            lines = ()
             note = f"{count(len(window.lines), 'line').capitalize()} left out to keep this file small."
-        else:
-            left -= cost
+        left -= _cost(lines, differences)
         views.append(_window_view(window, (data.threshold, data.high_risk), lines, note, differences))
     return tuple(views)
+
+
+def text_bytes(views: Sequence[WindowView]) -> int:
+    """Bytes that the lines of these windows take, as far as they count against the budget."""
+    return sum(_cost(view.lines, view.differences) for view in views)
+
+
+def alarms_of(window: ReportWindow, threshold: float) -> int:
+    """How many alerts a ranked window stands for."""
+    if window.alarms is not None:
+        return window.alarms
+    return window.is_anomaly + sum(one.score >= threshold for one in window.members)
+
+
+def _cost(lines: Sequence[LineView], differences: Sequence[DifferenceView]) -> int:
+    """Bytes that they take on the page, about."""
+    rows = sum(_ROW_BYTES + len(html.escape(row.text).encode()) for row in differences)
+    return rows + sum(_ROW_BYTES + _bytes(line) for line in lines)
 
 
 def window_view(window: ReportWindow, threshold: float, high_risk: float) -> WindowView:
@@ -141,6 +162,9 @@ def _window_view(
         DetectorView(label(name, 60), score_text(score), _width(score), score >= threshold)
         for name, score in sorted(window.detectors.items(), key=lambda item: (-item[1], item[0]))
     )[:MAX_DETECTORS]
+    listed = window.members[:_MAX_MEMBERS]
+    # Its members that raised no alert come on top of the alerts that it stands for.
+    alike = alarms_of(window, threshold) - window.is_anomaly + sum(one.score < threshold for one in window.members)
     level = "normal"
     if window.is_anomaly:
         level = "high" if window.score >= high_risk else "alert"
@@ -167,9 +191,9 @@ def _window_view(
         differences=differences,
         members=tuple(
             (label(one.where, 60) or "no group", time_text(one.first_time), score_text(one.score))
-            for one in window.members[:_MAX_MEMBERS]
+            for one in listed
         ),
-        members_left_out=max(len(window.members) - _MAX_MEMBERS, 0),
+        members_left_out=max(alike - len(listed), 0),
     )
 
 
@@ -192,11 +216,11 @@ def _width(score: float) -> float:
     return round(100 * min(1.0, max(0.0, score)), 1)
 
 
-def _line_views(lines: Sequence[ReportLine]) -> tuple[LineView, ...]:
+def _line_views(lines: Sequence[ReportLine], most: int = MAX_LINES) -> tuple[LineView, ...]:
     marked = _most_surprising(lines)
     views: list[LineView] = []
     before = -1
-    for place in _places_shown(lines):
+    for place in _places_shown(lines, marked, most):
         if place > before + 1:
             views.append(_gap(place - before - 1))
         line = lines[place]
@@ -243,13 +267,15 @@ def _by_surprise(lines: Sequence[ReportLine]) -> list[tuple[float, int]]:
 def _most_surprising(lines: Sequence[ReportLine]) -> frozenset[int]:
     """Those that the evidence points at; without any, at most three lines and a third of the window: above the
     median of its surprise, and half its highest or more."""
-    pointed = [
-        (-line.evidence.suspicion, place)
+    suspicious = sorted(
+        (-line.evidence.suspicion, place, bool(line.evidence.reasons))
         for place, line in enumerate(lines)
-        if line.evidence is not None and line.evidence.reasons
-    ]
-    if pointed:
-        return frozenset(place for _, place in sorted(pointed)[:_MARKED_LINES])
+        if line.evidence is not None and line.evidence.suspicion > 0
+    )
+    if suspicious:
+        # The first may have nothing loud enough to be put into words.
+        reasoned = [place for _, place, told in suspicious if told] or [suspicious[0][1]]
+        return frozenset(reasoned[:_MARKED_LINES])
     known = _by_surprise(lines)
     if len(known) < 2:
         return frozenset()
@@ -258,13 +284,15 @@ def _most_surprising(lines: Sequence[ReportLine]) -> frozenset[int]:
     return frozenset(place for surprise, place in known[:most] if surprise > usual and surprise >= known[0][0] / 2)
 
 
-def _places_shown(lines: Sequence[ReportLine]) -> list[int]:
-    """All places of a short window; of a long one the most surprising, their neighbours, then the head."""
-    if len(lines) <= MAX_LINES:
+def _places_shown(lines: Sequence[ReportLine], marked: Collection[int], most: int) -> list[int]:
+    """All places of a short window; of a long one those that are marked and their neighbours, its ends, the most
+    surprising ones and their neighbours, then the head."""
+    if len(lines) <= most:
         return list(range(len(lines)))
-    wanted: list[int] = [0, len(lines) - 1]
+    wanted = [*sorted(marked), *(near for place in sorted(marked) for near in (place - 1, place + 1))]
+    wanted += [0, len(lines) - 1]
     for _, place in _by_surprise(lines)[: MAX_LINES // 3]:
         wanted += [place, place - 1, place + 1]
     wanted += range(MAX_LINES)
     inside = dict.fromkeys(place for place in wanted if 0 <= place < len(lines))
-    return sorted(list(inside)[:MAX_LINES])
+    return sorted(list(inside)[:most])

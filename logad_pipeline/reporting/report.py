@@ -5,37 +5,79 @@ Belongs here: the sentences and figures of the page. Not here: markup (``templat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from logad_pipeline.evaluation.metrics import Evaluation, Interval
 from logad_pipeline.reporting import charts
 from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
 from logad_pipeline.reporting.page import render_page
-from logad_pipeline.reporting.ranking import window_views
+from logad_pipeline.reporting.ranking import (
+    MAX_WINDOWS,
+    TEXT_BUDGET_BYTES,
+    WindowView,
+    alarms_of,
+    text_bytes,
+    window_views,
+)
 from logad_pipeline.reporting.text import count, label, percent, score_text, span_text, time_text
 
 __all__ = ["LineAccount", "ReportData", "ReportLine", "ReportWindow", "headline", "render_report"]
 
+MAX_BYTES = 5_000_000
 _MAX_ROWS = 100
+_FEW_WINDOWS = 10
+_LEAST_FIRST = ("training", "embeddings", "quality", "histogram", "alert_rate", "heat")
+"""Pictures in the order in which they are given up for a small file."""
 _MAX_VALUE_CHARACTERS = 600
 
 
-def render_report(data: ReportData) -> str:
+def render_report(data: ReportData, most_bytes: int = MAX_BYTES) -> str:
     """The report as one HTML document, at most 5 MB, without scripts and without anything to fetch.
 
     All text is escaped; characters that a browser or terminal would obey are shown as signs. A
     content security policy forbids everything but the page's own style and its embedded pictures.
+    What would make it larger is left out, and said to be: lines of the last windows first, then the last windows,
+    then pictures.
 
     Args:
         data: what to tell; parts that are ``None`` or empty are said to be missing.
+        most_bytes: size of the page in UTF-8.
 
     Returns:
         The page, encodable as UTF-8.
 
     Raises:
-        ValueError: arrays that belong together differ in length, or scores lie outside [0, 1].
+        ValueError: arrays that belong together differ in length, scores lie outside [0, 1], or ``most_bytes`` does
+            not even hold the tables.
     """
-    windows = window_views(data)
+    pictures = {
+        "heat": charts.heat(data), "histogram": charts.histogram(data), "quality": charts.quality(data),
+        "embeddings": charts.embeddings(data), "training": charts.training(data), "alert_rate": charts.alert_rate(data),
+    }  # fmt: skip
+    budget, most = TEXT_BUDGET_BYTES, MAX_WINDOWS
+    given_up: list[str] = []
+    while True:
+        windows = window_views(data, budget, most)
+        page = _page(data, windows, pictures, given_up)
+        excess = len(page.encode()) - most_bytes
+        if excess <= 0:
+            return page
+        left = [name for name in _LEAST_FIRST if pictures[name] and name not in given_up]
+        if budget:
+            budget = max(0, text_bytes(windows) - excess)
+        elif most > _FEW_WINDOWS:
+            most = max(_FEW_WINDOWS, most // 2)
+        elif left:
+            given_up.append(left[0])
+        else:
+            raise ValueError(f"the tables of the report alone are larger than {most_bytes:,} bytes; allow for more")
+
+
+def _page(
+    data: ReportData, windows: Sequence[WindowView], pictures: Mapping[str, Any], given_up: Collection[str]
+) -> str:
+    shown = {name: None if name in given_up else picture for name, picture in pictures.items()}
     return render_page(
         "report.html.j2",
         title=label(data.title) or "Log report",
@@ -47,15 +89,18 @@ def render_report(data: ReportData) -> str:
         figures=_key_figures(data),
         windows=windows,
         windows_left_out=len(data.top) - len(windows),
-        heat=charts.heat(data),
+        alerts_left_out=max(0, data.alerts - sum(alarms_of(one, data.threshold) for one in data.top[: len(windows)])),
+        given_up=given_up,
+        heat=shown["heat"],
         heat_unit="span of time" if data.heat_spans else "hour of the day",
-        histogram=charts.histogram(data),
+        histogram=shown["histogram"],
+        settled_note=_settled_note(data),
         quality_note=_quality_note(data),
         quality_rows=_quality_rows(data.evaluation),
-        quality_charts=charts.quality(data),
-        embeddings=charts.embeddings(data),
-        training=charts.training(data),
-        alert_rate=charts.alert_rate(data),
+        quality_charts=shown["quality"] or (),
+        embeddings=shown["embeddings"],
+        training=shown["training"],
+        alert_rate=shown["alert_rate"],
         day_rows=_day_rows(data),
         promised=percent(data.promised_rate),
         account_rows=_account_rows(data.account),
@@ -73,6 +118,8 @@ def headline(data: ReportData) -> str:
     among = f"{data.windows:,} {'window' if data.windows == 1 else 'windows'}"
     what = f"{data.alerts:,}" if data.alerts else "None"
     what += f" of {among} raised an alert"
+    if data.raised > data.alerts:
+        what += f" that stands ({_settled(data)} not counted)"
     if worst is None:
         return f"{what}."
     place = label(worst.group, 60) or label(worst.source, 60) or "an unnamed source"
@@ -80,22 +127,47 @@ def headline(data: ReportData) -> str:
     # A score without alerts is the highest of a quiet span; with alerts it is the worst of them.
     which = "the worst" if data.alerts else "the highest score"
     verb = f"scores {score_text(worst.score)}" if data.alerts else f"is {score_text(worst.score)}"
-    why = f" {label(worst.evidence.summary, 300)}" if worst.evidence is not None and data.alerts else ""
-    return f"{what}; {which} {verb}, on {place}, {when}.{why}"
+    why = f": {_clause(worst.evidence.summary)}" if worst.evidence is not None and data.alerts else ""
+    return f"{what}; {which} {verb}, on {place}, {when}{why}."
+
+
+def _clause(sentence: str) -> str:
+    """A sentence as the end of another."""
+    words = label(sentence, 300).removesuffix(".")
+    return words[:1].lower() + words[1:] if words[1:2].islower() or words[1:2] == " " else words
+
+
+def _settled(data: ReportData) -> str:
+    """The alerts that do not stand: ``3 called normal and 1 kept quiet``."""
+    parts = [(data.called_normal, "called normal"), (data.kept_quiet, "kept quiet")]
+    return " and ".join(f"{number:,} {how}" for number, how in parts if number)
+
+
+def _settled_note(data: ReportData) -> str:
+    """What figures count all alerts that were raised, where others do not."""
+    if data.raised == data.alerts:
+        return ""
+    return (
+        f"At or above the threshold lies every alert that was raised, {data.raised:,} in all: {data.alerts:,} that "
+        f"{'stands' if data.alerts == 1 else 'stand'}, {_settled(data)}."
+    )
 
 
 def _key_figures(data: ReportData) -> list[tuple[str, str, str]]:
     """(name, figure, what it is measured against)."""
-    rate = data.alerts / data.windows if data.windows else None
+    rate = data.raised / data.windows if data.windows else None
+    settled = data.raised > data.alerts
+    less, all_of = (f", without {_settled(data)}", f", of all {data.raised:,} raised") if settled else ("", "")
     found = [
         ("windows scored", f"{data.windows:,}", ""),
-        ("alerts", f"{data.alerts:,}", f"score {data.threshold:g} or more"),
-        ("alert rate", percent(rate), f"promised {percent(data.promised_rate)}"),
+        ("alerts", f"{data.alerts:,}", f"score {data.threshold:g} or more{less}"),
+        ("alert rate", percent(rate), f"promised {percent(data.promised_rate)}{all_of}"),
     ]
-    if len(data.scores):
-        high = int((data.scores >= data.high_risk).sum())
-        found.append(("high risk", f"{high:,}", f"score {data.high_risk:g} or more"))
-        found.append(("highest score", score_text(float(data.scores.max())), "of 1"))
+    standing = data.scores if data.stands is None else data.scores[data.stands]
+    if len(standing):
+        high = int((standing >= data.high_risk).sum())
+        found.append(("high risk", f"{high:,}", f"score {data.high_risk:g} or more{', of those that stand' * settled}"))
+        found.append(("highest score", score_text(float(standing.max())), f"of 1{', of those that stand' * settled}"))
     if data.account is not None:
         bad = data.account.quarantined
         share = percent(bad / data.account.lines) if data.account.lines else "no lines"
@@ -158,12 +230,17 @@ def _interval(interval: Interval | None) -> str:
     return f"{100 * interval.level:g} %: {score_text(interval.low)} to {score_text(interval.high)}"
 
 
-def _day_rows(data: ReportData) -> list[tuple[str, str, str, str]]:
-    days = list(data.by_day or ())[-_MAX_ROWS:]
+def _day_rows(data: ReportData) -> list[tuple[str, ...]]:
+    """Of what the chart beside shows: day, windows, alerts raised, of them confirmed, rate, promised at most."""
+    if data.promise:
+        rows = [(day.day, day.windows, day.alarms, f"{day.confirmed:,}", day.allowed) for day in data.promise]
+    else:
+        rows = [(day, windows, alerts, "", windows * data.promised_rate) for day, windows, alerts in data.by_day or ()]
     return [
-        (label(str(day), 40), f"{windows:,}", f"{alerts:,}", percent(alerts / windows) if windows else "none")
-        for day, windows, alerts in days
-    ]
+        (label(str(day), 40), f"{windows:,}", f"{alerts:,}", confirmed,
+         percent(alerts / windows) if windows else "none", f"{allowed:.3g}")
+        for day, windows, alerts, confirmed, allowed in rows[-_MAX_ROWS:]
+    ]  # fmt: skip
 
 
 def _account_rows(account: LineAccount | None) -> list[tuple[str, str, bool]]:

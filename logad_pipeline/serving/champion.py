@@ -23,7 +23,7 @@ from logad_pipeline.explanation.evidence import Evidence, ShownWindow
 from logad_pipeline.explanation.explainer import Explainer
 from logad_pipeline.registry.fetch import load_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry, RegistryUnavailable
-from logad_pipeline.settings import Settings
+from logad_pipeline.settings import Settings, without_secrets
 from logad_pipeline.streams import probe
 from logad_pipeline.window_scores import RememberedScores, Tell
 
@@ -142,7 +142,8 @@ class Champion:
             return
         registry = Registry(self.settings)
         if not registry.exists():
-            raise RegistryUnavailable(f"there is no registry at {registry.uri}; `logad init` makes one")
+            shown = without_secrets(registry.uri)
+            raise RegistryUnavailable(f"there is no registry at {shown}; `logad init` makes one")
         found = registry.resolve(self.fixed or f"models:/{registry.name}@{CHAMPION}")
         mark = "/".join(map(str, found))
         if self.current is None or self.current.mark != mark:

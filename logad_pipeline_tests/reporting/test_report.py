@@ -181,6 +181,7 @@ def test_every_field_of_a_window_and_of_the_report_is_attacked() -> None:
         "repeats",
         "evidence",
         "members",
+        "alarms",
     ]
     assert [field.name for field in fields(ReportLine)] == ["line_no", "text", "surprise", "evidence"]
     assert [field.name for field in fields(ReportData) if "str" in str(field.type)] == [
@@ -348,6 +349,60 @@ def test_of_a_long_window_the_surprising_lines_are_kept() -> None:
     page = render_report(replace(empty_report(), windows=1, alerts=1, top=(window,)))
     assert all(f"<bdi>line {n}</bdi>" in page for n in (0, 1499, 1500, 1501, 1999))
     assert re.search(r'<tr class="hot"><td>1500</td>', page)
+
+
+def test_of_a_long_window_the_line_that_the_evidence_points_at_is_shown_and_marked() -> None:
+    evidence = hostile_evidence("kernel panic")
+    pointed = replace(evidence.lines[0], suspicion=5.0)
+    # Every line before it surprises more, and half of them carry a weaker reason.
+    lines = tuple(
+        ReportLine(n, f"line {n}", 9.0 - n / 1000, replace(pointed, suspicion=1.0) if n % 2 else None)
+        for n in range(1, 2000)
+    )
+    lines = tuple(replace(line, surprise=0.01, evidence=pointed) if line.line_no == 1500 else line for line in lines)
+    window = replace(example_window(1, 0.9), lines=lines, evidence=evidence)
+    data = replace(empty_report(), windows=1, alerts=1, top=(window,))
+    for page in (render_report(data), render_report(data, len(render_report(data)) - 2000)):
+        assert re.search(r'<tr class="hot"><td>1500</td>', page)
+        assert all(f"<bdi>line {n}</bdi>" in page for n in (1499, 1500, 1501))
+    assert "Most of its lines left out to keep this file small." in page
+
+
+def test_five_megabytes_hold_whatever_the_windows_are_called() -> None:
+    word = '"\'<&>' * 200
+    evidence = hostile_evidence(word)
+    lines = tuple(ReportLine(n, word, 1.0, evidence.lines[0]) for n in range(30))
+    members = tuple(ReportMember(word, None, 0.8, word) for _ in range(12))
+    windows = tuple(
+        replace(
+            example_window(rank, 0.9), lines=lines, group=word, source=word, window_id=word, evidence=evidence,
+            members=members, detectors={f"{n} {word}": 0.9 for n in range(16)},
+        )
+        for rank in range(1, 101)
+    )  # fmt: skip
+    data = replace(example_report(), top=windows, alerts=2000)
+    html = render_report(data)
+    assert len(html.encode()) <= 5_000_000
+    text = Page(html).text
+    assert "lines left out to keep this file small" in text
+    small = render_report(data, 400_000)
+    assert len(small.encode()) <= 400_000
+    text = Page(small).text
+    assert "90 more ranked windows are not shown." in text
+    assert f"{2000 - 10 * 13:,} more alerts are in none of these entries" in text
+    assert "Left out to keep this file small." in text
+    assert "Every line is accounted for." in text
+    with pytest.raises(ValueError, match="allow for more"):
+        render_report(data, 10_000)
+
+
+def test_the_headline_is_one_sentence_with_its_reason() -> None:
+    evidence = replace(hostile_evidence("x"), summary="A kind of line that is hardly ever there: 'x.y' (new).")
+    window = replace(example_window(1, 0.9), evidence=evidence)
+    assert headline(replace(empty_report(), windows=7, alerts=2, top=(window,))) == (
+        "2 of 7 windows raised an alert; the worst scores 0.900, on db-1, 2026-05-04 03:12:07 to 03:12:47 UTC: "
+        "a kind of line that is hardly ever there: 'x.y' (new)."
+    )
 
 
 def test_the_headline_of_a_quiet_day_names_the_highest_score() -> None:

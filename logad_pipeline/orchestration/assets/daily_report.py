@@ -4,12 +4,12 @@ from datetime import date
 
 import dagster as dg
 
-from logad_pipeline.lake.feedback import NORMAL, read_feedback
 from logad_pipeline.lake.judged_days import JudgedDay, judged_days
 from logad_pipeline.lake.labels import read_labels
 from logad_pipeline.lake.promises import promise_days
 from logad_pipeline.lake.report_data import gather_report
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.lake.triage import settled
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import picture, table
 from logad_pipeline.orchestration.partitions import blaming, daily_asset, days_of
@@ -67,9 +67,8 @@ def _report_of(lake: Lake, deployment: Deployment, day: date, known: list[Judged
     """The report of a day, by the version that judged it."""
     row = next((row for row in known if row.day == day), None)
     judged_by = deployment.model(row.model_version) if row else deployment.champion()
-    contested = [key for key, said in read_feedback(lake, [day]).items() if said.verdict == NORMAL]
     return gather_report(
         lake, [day], lake.scan("scores", [day]), judged_by.detector, title=f"Log anomalies of {day}",
         version=judged_by.version, labels=read_labels(lake), settings=settings_in_words(deployment.settings()),
-        contested=contested, promise=promise_days(lake, day, PROMISE_DAYS, known), with_map=False,
+        states=settled(lake, [day]), promise=promise_days(lake, day, PROMISE_DAYS, known), with_map=False,
     )  # fmt: skip

@@ -13,13 +13,11 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from logad_pipeline.lake.alerts import Alert, read_alerts
-from logad_pipeline.lake.lanes import Swimlane, read_lanes
-from logad_pipeline.lake.triage import CONFIRMED, settled
 from logad_pipeline.reporting.text import time_text, visible
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import Asked, asked
 from logad_pipeline.serving.pages.rendering import page, style_text
-from logad_pipeline.serving.pages.views import alert_view, by_group, headline, lanes_view, stream_of
+from logad_pipeline.serving.pages.views import alert_view, headline, lanes_view, open_lanes, stream_of
 from logad_pipeline.serving.service import service
 from logad_pipeline.serving.sessions import PAGES_PREFIX
 
@@ -38,7 +36,7 @@ _COLUMNS: Final = (
 def board() -> Response:
     """The first page."""
     want = asked(service().lake)
-    alerts, swimlane = _alerts(want), _swimlane(want)
+    alerts, swimlane = _alerts(want), open_lanes(want)
     shown = [alert for alert in alerts if alert.open]
     quiet = [alert for alert in alerts if not alert.open]
     hosts = {_stream(alert) for alert in shown}
@@ -87,14 +85,6 @@ def as_text(value: str) -> str:
 def _alerts(want: Asked) -> list[Alert]:
     found = read_alerts(service().lake, want.days) if want.days else []
     return [alert for alert in found if not want.host or _stream(alert) == want.host]
-
-
-def _swimlane(want: Asked) -> Swimlane | None:
-    if not want.days:
-        return None
-    lake = service().lake
-    without = [key for key, state in settled(lake, want.days).items() if state != CONFIRMED]
-    return read_lanes(lake, want.days, by_group=by_group(), stream=want.host or None, without=without)
 
 
 def _ranges(want: Asked) -> list[tuple[str, str, bool]]:

@@ -17,6 +17,7 @@ from logad_pipeline.lake.answering import answer_window, keep_quiet
 from logad_pipeline.lake.feedback import UnknownWindow
 from logad_pipeline.lake.suppressions import Suppression, read_suppressions
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.reporting.text import count
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import day_of, form_values
 from logad_pipeline.serving.pages.rendering import go_to, local_path, tell
@@ -26,6 +27,7 @@ from logad_pipeline.serving.sessions import PAGES_PREFIX, check_token
 
 routes = APIBlueprint(f"{PAGES_PREFIX}changing", __name__, enable_openapi=False)
 _MOST_DAYS: Final = 31
+"""Days, the newest that are looked at and the newest of the alert, whose alerts are folded anew at once."""
 _SAYS: Final[dict[str, Literal["normal", "anomalous", "withdrawn"]]] = {
     "normal": "normal", "anomalous": "anomalous", "withdrawn": "withdrawn",
 }  # fmt: skip
@@ -62,12 +64,16 @@ def suppress() -> Response:
     check_token(sent["token"])
     own = service()
     first, last = day_of(sent["first"]), day_of(sent["last"])
-    days = [day for day in own.lake.days("scores") if first and last and first <= day <= last][-_MOST_DAYS:]
+    days = [day for day in own.lake.days("scores") if first and last and first <= day <= last]
     alert = _alert(own.lake, sent["alert_id"], days, day_of(sent["day"]))
     with own.answering:
         new = _suppression(own.lake, alert, sent)
-        keep_quiet(own.lake, new, {*days, *alert.days})
-    tell(f"{new.name} keeps these alarms quiet; `logad suppressions` lists and counts them.")
+        keep_quiet(own.lake, new, {*days[-_MOST_DAYS:], *alert.days[-_MOST_DAYS:]})
+    history = len(alert.days[:-_MOST_DAYS])
+    tell(
+        f"{new.name} keeps these alarms quiet; `logad suppressions` lists and counts them."
+        + (f" Those of its first {count(history, 'day')} stay in the list as they were." if history else "")
+    )
     return go_to(local_path(sent["back"]))
 
 

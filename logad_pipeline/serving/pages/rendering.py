@@ -6,6 +6,7 @@ Belongs here: what all triage pages share. What a page says is in the file of it
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -34,10 +35,10 @@ _HEADERS: Final = {
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
     """Fill in a template; all text is escaped, and a name that it lacks is an error."""
-    settings, signed_in = service().settings, g.get("key")
+    signed_in = g.get("key")
     text = _environment().get_template(template).render(
         threshold=THRESHOLD, token=form_token(), told=get_flashed_messages(), style=style_address(),
-        dagster=settings.serving.dagster_url, mlflow=mlflow_pages(), here=here(),
+        dagster=dagster_pages(), mlflow=mlflow_pages(), here=here(),
         signed_in=signed_in.name if signed_in and "key" in session else "", **{"query": "", **values},
     )  # fmt: skip
     return Response(text, status, headers=_HEADERS, content_type="text/html; charset=utf-8")
@@ -69,7 +70,17 @@ def mlflow_pages() -> str:
     """Address of MLflow's pages; ``""`` where it is not known."""
     settings = service().settings
     server = settings.tracking_uri if settings.tracking_uri.startswith(("http://", "https://")) else ""
-    return (settings.serving.mlflow_url or server).rstrip("/")
+    return without_login(settings.serving.mlflow_url or server)
+
+
+def dagster_pages() -> str:
+    """Address of Dagster's pages; ``""`` where it is not known."""
+    return without_login(service().settings.serving.dagster_url)
+
+
+def without_login(url: str) -> str:
+    """An address to link to: a page is seen by more people than may log in there as the service does."""
+    return re.sub(r"^(https?://)[^/]*@", r"\1", url).rstrip("/")
 
 
 @cache

@@ -12,8 +12,8 @@ from typing import Final
 
 from logad_pipeline.detectors.calibration import HIGH_RISK
 from logad_pipeline.lake.alerts import Alert
-from logad_pipeline.lake.lanes import Cell, Lane, Swimlane
-from logad_pipeline.lake.triage import JudgedWindow
+from logad_pipeline.lake.lanes import Cell, Lane, Swimlane, read_lanes
+from logad_pipeline.lake.triage import CONFIRMED, JudgedWindow, settled
 from logad_pipeline.reporting.text import count, label, score_text, span_text
 from logad_pipeline.serving.pages.asked import Asked
 from logad_pipeline.serving.service import service
@@ -143,6 +143,15 @@ def window_row(window: JudgedWindow, asked: Asked) -> WindowRow:
         label(window.text, _LONGEST) or "(an empty line)", where(window.source, window.group), when,
         gauge(window.score, window.risk, window.is_anomaly), says.get(window.state, ""),
     )  # fmt: skip
+
+
+def open_lanes(asked: Asked) -> Swimlane | None:
+    """The swimlane of what is asked for, without what is settled; ``None`` where no day is."""
+    if not asked.days:
+        return None
+    lake = service().lake
+    without = [key for key, state in settled(lake, asked.days).items() if state != CONFIRMED]
+    return read_lanes(lake, asked.days, by_group=by_group(), stream=asked.host or None, without=without)
 
 
 def lanes_view(swimlane: Swimlane, asked: Asked) -> LanesView:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,13 +19,21 @@ from logad_pipeline.lake.feedback import read_feedback
 from logad_pipeline.lake.scoring import check_masks
 from logad_pipeline.lake.shown_rows import explained_window
 from logad_pipeline.lake.tables import LakeError, LakeNotFound
-from logad_pipeline.lake.triage import RawLine, Wanted, ranked_windows, raw_lines, read_window
+from logad_pipeline.lake.triage import RawLine, RawLines, Wanted, ranked_windows, raw_lines, read_window
 from logad_pipeline.reporting.ranking import window_view
 from logad_pipeline.reporting.text import label, shorten, span_text, time_text, visible
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import Asked, asked, day_of, moment, number, word
-from logad_pipeline.serving.pages.rendering import mlflow_pages, page
-from logad_pipeline.serving.pages.views import alert_view, by_group, stream_of, where, window_row
+from logad_pipeline.serving.pages.rendering import dagster_pages, mlflow_pages, page
+from logad_pipeline.serving.pages.views import (
+    alert_view,
+    by_group,
+    lanes_view,
+    open_lanes,
+    stream_of,
+    where,
+    window_row,
+)
 from logad_pipeline.serving.problems import Problem
 from logad_pipeline.serving.service import service
 from logad_pipeline.serving.sessions import PAGES_PREFIX
@@ -53,10 +60,12 @@ def windows() -> Response:
     )  # fmt: skip
     skip = _A_PAGE * (shown - 1)
     rows, total = ranked_windows(own.lake, want.days, wanted, skip=skip, top=_A_PAGE) if want.days else ([], 0)
+    swimlane = open_lanes(want) if want.host and alert is None else None
     link = {"alert": alert_id, "at": word("at", 40), "hours": hours if at else None}
     return page(
         "windows.html.j2", asked=want, alert=alert_view(alert, want) if alert else None, alert_id=alert_id,
         rows=[window_row(row, want) for row in rows], total=total, first=skip + 1,
+        lanes=lanes_view(swimlane, want) if swimlane and swimlane.lanes else None,
         host=label(want.host, 80), time=span_text(at, at + timedelta(hours=hours)) if at else "",
         earlier=want.link("/triage/windows", page=shown - 1, **link) if shown > 1 else "",
         later=want.link("/triage/windows", page=shown + 1, **link) if _A_PAGE * shown < total else "",
@@ -79,14 +88,15 @@ def window(day: str, window_id: str) -> Response:
     explain, note = _explainer(row)
     view = window_view(explained_window(own.lake, row, explain), THRESHOLD, HIGH_RISK)
     context = number("context", _CONTEXTS[0], _CONTEXTS[-1])
-    lines, damage = _lines(on, window_id, context)
+    lines, found, damage = _lines(on, window_id, context)
     of = _alert_of(on, row)
     said = read_feedback(own.lake, [on]).get(window_id)
     stream = stream_of(row["source"], row["group_key"])
     address = f"/triage/window/{on}/{window_id}"
     return page(
         "one_window.html.j2", asked=want, window=view, day=on, window_id=window_id, note=note, lines=lines,
-        damage=damage, where=where(row["source"], row["group_key"]), version=label(row["model_version"], 40),
+        found=found, asked_context=context, damage=damage, where=where(row["source"], row["group_key"]),
+        version=label(row["model_version"], 40),
         contexts=[(each, want.link(address, context=each), each == context) for each in _CONTEXTS],
         alert=alert_view(of, want) if of else None, alert_id=of.alert_id if of else "", said=said,
         said_at=time_text(said.at) if said else "", said_note=visible(said.note) if said else "",
@@ -138,17 +148,19 @@ def _explainer(row: dict[str, Any]) -> tuple[Any, str]:
     return served.explain, ""
 
 
-def _lines(day: date, window_id: str, context: int) -> tuple[list[RawLine], str]:
-    """The raw lines with their neighbours; or why there are none."""
+def _lines(day: date, window_id: str, context: int) -> tuple[list[RawLine], RawLines | None, str]:
+    """The raw lines with their neighbours, what was found of them; or why there are none."""
     try:
-        found = list(islice(raw_lines(service().lake, day, window_id, context), _MOST_LINES))
+        found = raw_lines(service().lake, day, window_id, context, _MOST_LINES)
+        lines = list(found.lines)
     except LakeError as error:
-        return [], str(error)
+        return [], None, str(error)
     return [
         replace(line, text=shorten(visible(line.text[:_LONGEST_LINE]), 2 * _LONGEST_LINE)
-                + ("…" if len(line.text) > _LONGEST_LINE else ""))
-        for line in found
-    ], ""  # fmt: skip
+                + (f"… (+{len(line.text) - _LONGEST_LINE:,} characters)" if len(line.text) > _LONGEST_LINE else ""),
+                file=label(line.file, 120))
+        for line in lines
+    ], found, ""  # fmt: skip
 
 
 def _hour(at: datetime) -> str:
@@ -156,7 +168,7 @@ def _hour(at: datetime) -> str:
 
 
 def _dagster_partition(day: date) -> str:
-    pages = service().settings.serving.dagster_url.rstrip("/")
+    pages = dagster_pages()
     return f"{pages}/assets/scores?view=partitions&partition={day}" if pages else ""
 
 

@@ -14,7 +14,7 @@ from logad_pipeline.lake.alerts import read_alerts
 from logad_pipeline.lake.feedback import feedback_history, read_feedback
 from logad_pipeline.lake.suppressions import read_suppressions, suppressions_file
 from logad_pipeline.lake.tables import Lake
-from logad_pipeline_tests.lake.judged import DAY, after, alarms
+from logad_pipeline_tests.lake.judged import DAY, after, alarms, judge, put_day
 from logad_pipeline_tests.serving.conftest import MakeApp, own
 from logad_pipeline_tests.tiny_model import FOREIGN
 
@@ -80,6 +80,23 @@ def test_kept_quiet_until_a_day_or_for_so_many_alarms(
     board = client.get(sent.headers["Location"]).text
     assert entry.name in board
     assert ("Open alerts" in board) and (f"{left} open alarm" in board or "No open alarm" in board)
+
+
+def test_an_alert_of_long_ago_is_kept_quiet_from_its_own_page(
+    app: APIFlask, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logad_pipeline.serving.pages.changing._MOST_DAYS", 1)
+    for number in range(2, 9):
+        put_day(lake, after(number))
+        judge(lake, after(number))
+    client = app.test_client()
+    [alert] = read_alerts(lake, DAYS)
+    path = f"/triage/windows?from={DAY}&to={after(8)}&alert={alert.alert_id}"
+    sent = send(client, Looked(client.get(path, headers=BROWSER).text), QUIET, until="2099-01-01", more="", reason="r")
+    assert sent.status_code == 303
+    assert [entry.template for entry in read_suppressions(lake)] == [FOREIGN]
+    assert [one.open for day in DAYS for one in read_alerts(lake, [day])] == [2, 0]
+    assert "Those of its first 1 day stay in the list" in client.get("/", headers=BROWSER).text
 
 
 def test_a_second_one_gets_another_name_and_may_be_for_every_host(app: APIFlask, lake: Lake) -> None:

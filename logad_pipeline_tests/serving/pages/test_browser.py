@@ -18,7 +18,7 @@ from logad_pipeline.lake.feedback import read_feedback
 from logad_pipeline.lake.suppressions import read_suppressions
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline_tests.browser import asked_for, complaints, driven, serious_faults
-from logad_pipeline_tests.lake.judged import DAY, alarms
+from logad_pipeline_tests.lake.judged import DAY, after, alarms, judge, put_day
 from logad_pipeline_tests.lake.small_models import text_model
 from logad_pipeline_tests.serving.conftest import MakeApp, own
 from logad_pipeline_tests.tiny_model import FOREIGN
@@ -146,10 +146,22 @@ def test_with_the_keyboard_alone(browser: Chrome, address: str, lake: Lake) -> N
                 return
         raise AssertionError(f"{_MOST_TABS} tabs do not lead to {selector}")
 
+    put_day(lake, after(2))
+    judge(lake, after(2))
     browser.get(address)
     press(Keys.TAB)
     assert browser.switch_to.active_element.text == "Skip to the content"
     press(Keys.ENTER)
+    tab_to(".lanes th a")
+    with leaving(browser):
+        press(Keys.ENTER)
+    tab_to(".path a[href='#cells']")
+    press(Keys.ENTER)
+    tab_to(".lanes td[class^=quiet] a")
+    with leaving(browser):
+        press(Keys.ENTER)
+    assert "windows, the highest score first" in text(browser)
+    browser.get(address)
     for selector in (".lanes td a", ".rows a", "button[value=normal]"):
         tab_to(selector)
         with leaving(browser):
@@ -169,7 +181,7 @@ def test_axe_finds_no_serious_fault_and_nothing_runs_out_of_the_page(
         "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500})  # fmt: skip
     for path in (
         "/", f"/triage/windows?alert={alert.alert_id}", "/triage/windows",
-        f"/triage/window/{DAY}/{alarms(lake, DAY)[0]}",
+        "/triage/windows?host=web1.log", f"/triage/window/{DAY}/{alarms(lake, DAY)[0]}",
         "/triage/search?q=panic", "/?from=1999-01-01&to=1999-01-01",
     ):  # fmt: skip
         browser.get(address + path)

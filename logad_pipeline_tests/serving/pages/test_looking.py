@@ -7,6 +7,8 @@ import io
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from apiflask import APIFlask
@@ -15,7 +17,8 @@ from logad_pipeline.lake.alerts import read_alerts
 from logad_pipeline.lake.lanes import read_lanes
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.lake.triage import read_window
-from logad_pipeline_tests.lake.judged import DAY, after, alarms
+from logad_pipeline_tests.lake.judged import DAY, after, alarms, judge, put_day
+from logad_pipeline_tests.lake.rotated import NEWER, OLDER, put_rotated_day
 from logad_pipeline_tests.serving.conftest import MakeApp, own
 from logad_pipeline_tests.tiny_model import FOREIGN
 
@@ -82,6 +85,33 @@ def test_a_cell_leads_to_its_windows_and_a_window_to_its_evidence_and_raw_lines(
     assert {*range(min(row["lines"]) - 5, max(row["lines"]) + 6)} <= set(numbers)
     wide = look(next(link for link in page.links("/triage/window/") if "context=20" in link).split("#")[0])
     assert len(raw_rows(wide)) > len(raw_rows(page)) == 15
+
+
+def test_a_window_over_two_files_shows_both_and_is_explained(make_app: MakeApp, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.create()
+    files = put_rotated_day(lake)
+    [odd] = alarms(lake, DAY)
+    page = look_with(make_app().test_client())(f"/triage/window/{DAY}/{odd}")
+    assert raw_window(page) == files[OLDER][-2:] + files[NEWER][:3]
+    raw = page.words[page.words.index("Raw lines") :]
+    assert [word for word in raw if word in (OLDER, NEWER)] == [OLDER, NEWER]
+    assert page.text.count(FOREIGN) >= 2, "among the raw lines, and among those that are explained"
+
+
+def test_however_many_neighbours_there_are_no_line_of_the_window_is_left_out(
+    look: Look, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/triage/window/{DAY}/{alarms(lake, DAY)[1]}?context=20"
+    whole = look(address)
+    assert len(raw_rows(whole)) == 45
+    assert "left out to keep this page short" not in whole.text
+    for most, shown, context in ((20, 15, "5"), (6, 5, "none")):
+        monkeypatch.setattr("logad_pipeline.serving.pages.windows._MOST_LINES", most)
+        page = look(address)
+        assert raw_window(page) == raw_window(whole)
+        assert len(raw_rows(page)) == shown
+        assert f"only {context} around each: {45 - shown} more of their neighbours are left out" in page.text
 
 
 def raw_rows(page: Looked) -> list[dict[str, str]]:
@@ -214,6 +244,9 @@ def test_dagster_and_mlflow_are_linked_where_their_addresses_are_known(make_app:
     assert f"http://dagster.example:3000/assets/scores?view=partitions&partition={DAY}" in page.links("http")
     assert "https://mlflow.example/#/models/logad/versions/1" in page.links("http")
     assert not look_with(make_app().test_client())(f"/triage/window/{DAY}/{window}").links("http")
+    app = make_app(dagster_url="http://ann:hunter2@dagster.example", mlflow_url="https://ann:hunter2@mlflow.example/x")
+    page = look_with(app.test_client())(f"/triage/window/{DAY}/{window}")
+    assert {urlsplit(link).netloc for link in page.links("http")} == {"dagster.example", "mlflow.example"}
 
 
 def test_the_first_page_needs_neither_torch_nor_mlflow(lake: Lake) -> None:
@@ -229,6 +262,20 @@ print(sorted({"torch", "transformers", "mlflow", "dagster"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", asked, lake.root], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_lane_leads_to_its_cells_each_of_which_the_keyboard_reaches(look: Look, lake: Lake) -> None:
+    put_day(lake, after(2))
+    judge(lake, after(2))
+    board = look("/")
+    assert [a["title"].split(": ")[1][:9] for tag, a in board.tags if a.get("tabindex") == "-1" and tag == "a"] == [
+        "no alarms"
+    ]
+    [lane] = {link for link in board.links("/triage/windows") if "host=" in link and "at=" not in link}
+    cells = [a for tag, a in look(lane).tags if tag == "a" and "title" in a]
+    assert {a["href"] for a in cells} == {a["href"] for tag, a in board.tags if tag == "a" and "title" in a}
+    assert not any("tabindex" in a for a in cells)
+    assert all(a["aria-label"] == a["title"] for a in cells)
 
 
 def test_times_of_cells_are_utc(look: Look) -> None:

@@ -16,10 +16,11 @@ from logad_pipeline.lake.alerts import fold_alerts, read_alerts
 from logad_pipeline.lake.landing import land
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline_tests.lake.judged import DAY, judge, prepare
-from logad_pipeline_tests.lake.small_models import YEAR
+from logad_pipeline_tests.lake.small_models import YEAR, raw_lines, stamped
 from logad_pipeline_tests.orchestration.conftest import logad
 from logad_pipeline_tests.payloads import OBEYED, PAYLOADS
 from logad_pipeline_tests.serving.conftest import MakeApp, own
+from logad_pipeline_tests.tiny_model import FOREIGN
 
 from .conftest import BROWSER, Looked, copied
 
@@ -127,6 +128,24 @@ def test_no_cell_of_the_csv_is_a_formula(client: FlaskClient, lake: Lake) -> Non
         for cell in row.values():
             assert cell.strip()[:1] not in tuple("=+-@\uff1d\t\r")
             assert not re.search(OBEYED, cell)
+
+
+def test_a_name_that_a_spreadsheet_would_calculate_stays_text_in_the_csv(make_app: MakeApp, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.create()
+    names = [f"{sign}SUM(1+1)*cmd|' C'!A0.log" for sign in ("=", "+", "-", "@", "\uff1d", " =")]
+    for number, name in enumerate(names):
+        messages = raw_lines(20)
+        messages[2] = FOREIGN
+        file = tmp_path / name
+        file.write_text("".join(f"{line}\n" for line in stamped(DAY, messages, f"web{number}")), encoding="utf-8")
+        land(lake, file, year=YEAR)
+    prepare(lake, DAY)
+    judge(lake, DAY)
+    fold_alerts(lake, DAY)
+    assert {alert.source for alert in read_alerts(lake, [DAY])} == set(names), "or nothing is tried"
+    text = make_app().test_client().get("/triage/alerts.csv").text
+    assert {row["source"] for row in csv.DictReader(io.StringIO(text))} == {f"'{name}" for name in names}
 
 
 @pytest.mark.usefixtures("clean")
