@@ -1,13 +1,13 @@
 """Feedback: what people said of windows, one row a saying, of which the latest counts.
 
-Belongs here: writing verdicts down and reading those in force. Does not: what follows from them, which alerts,
-thresholds, trainings and the gate decide for themselves.
+Belongs here: writing verdicts down, reading those in force, and which window each is of once its day was cut anew.
+Does not: what follows from them, which alerts, thresholds, trainings and the gate decide for themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, get_args
 
@@ -39,6 +39,7 @@ class Feedback:
     """What was said of one window; the columns of `schemas.FEEDBACK`.
 
     Attributes:
+        window_id: as it was when that was said.
         verdict: ``normal`` or ``anomalous``; in a history also ``withdrawn``.
         text_ids: the normalised texts of the window's records, by which it is known should it be cut anew.
         score, model_version: the score that the verdict answered, and whose it was; ``None`` if not judged.
@@ -81,6 +82,10 @@ def record_feedback(
         )
     said = Feedback(window_id, verdict=verdict, note=clean_text(note), author=clean_text(author), at=_moment(at),
                     **found)  # fmt: skip
+    before = read_feedback(lake, [said.day]).get(window_id)
+    if before is not None and before.window_id != window_id:
+        # Said of it under the id of an earlier cut; it must not go on to another window now.
+        _append(lake, replace(before, verdict=WITHDRAWN, note="", author=said.author, at=said.at))
     _append(lake, said)
     return said
 
@@ -94,7 +99,7 @@ def withdraw_feedback(
         UnknownWindow: there is nothing to take back.
         ValueError: a time without a zone.
     """
-    said = read_feedback(lake).get(window_id)
+    said = next((each for key, each in read_feedback(lake).items() if window_id in (key, each.window_id)), None)
     if said is None:
         raise UnknownWindow(f"nothing was said of window '{window_id}' in {lake.root}; there is nothing to withdraw")
     words = {"verdict": WITHDRAWN, "note": clean_text(note), "author": clean_text(author), "at": _moment(at)}
@@ -108,6 +113,10 @@ def read_feedback(
 ) -> dict[str, Feedback]:
     """The verdicts in force by window id, those that were withdrawn left out.
 
+    A late line has its day cut anew, and then windows have other ids. A verdict on one that is gone is that on the
+    first window of its day and stream with the same texts that nothing was said of; without any it stays under the
+    old id.
+
     Args:
         days: of windows of these days only; ``None`` for all.
         until: as they stood at that moment.
@@ -116,7 +125,48 @@ def read_feedback(
     for said in feedback_history(lake, days):
         if until is None or said.at <= until:
             latest[said.window_id] = said
-    return {key: said for key, said in latest.items() if said.verdict != WITHDRAWN}
+    return _as_cut_now(lake, {key: said for key, said in latest.items() if said.verdict != WITHDRAWN})
+
+
+def _as_cut_now(lake: Lake, said: dict[str, Feedback]) -> dict[str, Feedback]:
+    """The same verdicts by the ids that their windows have now."""
+    gone = said.keys() - _existing(lake, said)
+    if not gone:
+        return said
+    found = {key: each for key, each in said.items() if key not in gone}
+    free = _windows_by_texts(lake, [said[key] for key in gone], set(found))
+    for key in sorted(gone, key=lambda key: (said[key].at, key)):
+        same = free.get(_identity(asdict(said[key])))
+        found[same.pop(0) if same else key] = said[key]
+    return found
+
+
+def _existing(lake: Lake, said: dict[str, Feedback]) -> set[str]:
+    """Those of the windows that are cut, or judged, like that now."""
+    days, found = {each.day for each in said.values()}, set[str]()
+    where = ds.field("window_id").isin(pa.array(sorted(said), pa.string()))
+    for table in ("windows", "scores") if said else ():
+        for batch in lake.scan(table, days, ["window_id"], where=where):
+            found.update(batch.column(0).to_pylist())
+    return found
+
+
+def _windows_by_texts(lake: Lake, gone: list[Feedback], taken: set[str]) -> dict[tuple[Any, ...], list[str]]:
+    """Windows that read like those that are gone, in order of time, without those ``taken``."""
+    wanted = {_identity(asdict(each)) for each in gone}
+    where = ds.field("source").isin(pa.array(sorted({each.source for each in gone}), pa.string()))
+    found: dict[tuple[Any, ...], list[tuple[bool, Any, str]]] = {}
+    for batch in lake.scan("windows", {each.day for each in gone}, [*_KNOWN, "window_id", "first_time"], where=where):
+        for row in batch.to_pylist():
+            if (one := _identity(row)) in wanted and row["window_id"] not in taken:
+                time = row["first_time"]
+                found.setdefault(one, []).append((time is not None, time, row["window_id"]))
+    return {one: [key for *_, key in sorted(windows)] for one, windows in found.items()}
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What of a window stays as it is when its day is cut anew."""
+    return (row["day"], row["source"], row["group_key"], tuple(row["text_ids"]))
 
 
 def feedback_history(lake: Lake, days: Collection[date] | None = None) -> list[Feedback]:
