@@ -6,9 +6,11 @@ Does not: what follows from them, which alerts, thresholds, trainings and the ga
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Any, Final, Literal, get_args
 
 import pyarrow as pa
@@ -28,6 +30,8 @@ NORMAL: Final = "normal"
 ANOMALOUS: Final = "anomalous"
 WITHDRAWN: Final = "withdrawn"
 _KNOWN: Final = ("day", "source", "group_key", "text_ids")
+_ALIKE: Final = 0.5
+"""Share that two windows have in common, from which on what was said of one is said of the other."""
 
 
 class UnknownWindow(LakeError):
@@ -113,9 +117,10 @@ def read_feedback(
 ) -> dict[str, Feedback]:
     """The verdicts in force by window id, those that were withdrawn left out.
 
-    A late line has its day cut anew, and then windows have other ids. A verdict on one that is gone is that on the
-    first window of its day and stream with the same texts that nothing was said of; without any it stays under the
-    old id.
+    A late line has its day cut anew, and then its lines are in other windows, with other ids. A verdict on a window
+    that is gone is that on the one of its day and stream that reads most alike, if nothing was said of that one and
+    at least half is the same, a text weighing the less the more windows hold it: a window that has got another rare
+    line is another. Without any it stays under the old id.
 
     Args:
         days: of windows of these days only; ``None`` for all.
@@ -134,11 +139,10 @@ def _as_cut_now(lake: Lake, said: dict[str, Feedback]) -> dict[str, Feedback]:
     if not gone:
         return said
     found = {key: each for key, each in said.items() if key not in gone}
-    free = _windows_by_texts(lake, [said[key] for key in gone], set(found))
-    for key in sorted(gone, key=lambda key: (said[key].at, key)):
-        same = free.get(_identity(asdict(said[key])))
-        found[same.pop(0) if same else key] = said[key]
-    return found
+    for key, window_id in _successors(lake, [said[key] for key in gone], set(found)).items():
+        found[window_id] = said[key]
+        gone.remove(key)
+    return found | {key: said[key] for key in gone}
 
 
 def _existing(lake: Lake, said: dict[str, Feedback]) -> set[str]:
@@ -151,22 +155,48 @@ def _existing(lake: Lake, said: dict[str, Feedback]) -> set[str]:
     return found
 
 
-def _windows_by_texts(lake: Lake, gone: list[Feedback], taken: set[str]) -> dict[tuple[Any, ...], list[str]]:
-    """Windows that read like those that are gone, in order of time, without those ``taken``."""
-    wanted = {_identity(asdict(each)) for each in gone}
-    where = ds.field("source").isin(pa.array(sorted({each.source for each in gone}), pa.string()))
-    found: dict[tuple[Any, ...], list[tuple[bool, Any, str]]] = {}
-    for batch in lake.scan("windows", {each.day for each in gone}, [*_KNOWN, "window_id", "first_time"], where=where):
+def _successors(lake: Lake, gone: list[Feedback], taken: set[str]) -> dict[str, str]:
+    """For windows that are gone those that read most alike now, each of one of them at most."""
+    windows = _windows_of(lake, {_stream(asdict(each)) for each in gone})
+    pairs: list[tuple[float, datetime, str, str]] = []
+    for each in gone:
+        there = windows.get(_stream(asdict(each)), {})
+        holding = Counter(chain.from_iterable(there.values()))
+        for window_id, texts in there.items():
+            alike = _alike(texts, frozenset(each.text_ids), holding)
+            if alike >= _ALIKE and window_id not in taken:
+                pairs.append((-alike, each.at, each.window_id, window_id))
+    found: dict[str, str] = {}
+    for _, _, key, window_id in sorted(pairs):
+        if key not in found and window_id not in taken:
+            found[key] = window_id
+            taken.add(window_id)
+    return found
+
+
+def _windows_of(lake: Lake, streams: set[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[str, frozenset[int]]]:
+    """The texts of the windows of some streams on their days, by window id."""
+    found: dict[tuple[Any, ...], dict[str, frozenset[int]]] = {}
+    where = ds.field("source").isin(pa.array(sorted({source for _, source, _ in streams}), pa.string()))
+    for batch in lake.scan("windows", {day for day, _, _ in streams}, [*_KNOWN, "window_id"], where=where):
         for row in batch.to_pylist():
-            if (one := _identity(row)) in wanted and row["window_id"] not in taken:
-                time = row["first_time"]
-                found.setdefault(one, []).append((time is not None, time, row["window_id"]))
-    return {one: [key for *_, key in sorted(windows)] for one, windows in found.items()}
+            if (stream := _stream(row)) in streams:
+                found.setdefault(stream, {})[row["window_id"]] = frozenset(row["text_ids"])
+    return found
 
 
-def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What of a window stays as it is when its day is cut anew."""
-    return (row["day"], row["source"], row["group_key"], tuple(row["text_ids"]))
+def _stream(row: dict[str, Any]) -> tuple[Any, ...]:
+    return (row["day"], row["source"], row["group_key"])
+
+
+def _alike(one: frozenset[int], other: frozenset[int], holding: Mapping[int, int]) -> float:
+    """How much of what two windows hold both hold, 0 to 1; a text weighs less the more windows hold it."""
+
+    def weight(texts: frozenset[int]) -> float:
+        return sum(1 / max(holding.get(text, 1), 1) for text in sorted(texts))
+
+    both = one & other
+    return weight(both) / weight(one | other) if both else 0.0
 
 
 def feedback_history(lake: Lake, days: Collection[date] | None = None) -> list[Feedback]:
