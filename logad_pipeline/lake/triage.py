@@ -225,19 +225,20 @@ def raw_lines(lake: Lake, day: date, window_id: str, context: int) -> Iterator[R
     ]
     if not spans:
         raise LakeDamaged(f"{day}: window {window_id} or its records are gone; run the day again")
-    held = {line for span in spans for line in range(span["first_line"], span["last_line"] + 1)}
-    shown = {near for line in held for near in range(line - context, line + context + 1)}
-    end, last = max(shown), None
-    [sha] = {span["file_sha256"] for span in spans}
+    held: dict[str, set[int]] = {}
+    for span in spans:
+        held.setdefault(span["file_sha256"], set()).update(range(span["first_line"], span["last_line"] + 1))
+    last = None
     for part in raw_parts(lake, day):
-        if part.file_sha256 != sha:
+        if (mine := held.get(part.file_sha256)) is None:
             continue
+        shown = {near for line in mine for near in range(line - context, line + context + 1)}
         for number, raw in _numbered(lake, part):
-            if number > end:
+            if number > max(mine) + context:
                 break
             if number in shown:
                 text = raw.decode("utf-8", "replace").rstrip("\r\n")
-                yield RawLine(number, text, number in held, last is not None and number != last + 1)
+                yield RawLine(number, text, number in mine, last is not None and number != last + 1)
                 last = number
 
 

@@ -16,6 +16,9 @@ from logad_pipeline.lake.landing import land
 from logad_pipeline.lake.ledger import path_in, raw_parts, restore
 from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.lake.triage import raw_lines as raw_lines_of
+from logad_pipeline.lake.windowing import cut_day
+from logad_pipeline_tests.tiny_model import WINDOW
 
 from .small_models import YEAR, raw_lines, stamped
 
@@ -189,6 +192,20 @@ def test_a_rest_goes_on_where_its_log_was(lake: Lake) -> None:
     for day, records in ((DAY, 5), (NEXT, 2)):
         account = normalise_day(lake, day, "host")
         assert (account.balanced, account.records) == (True, records)
+
+
+def test_a_window_over_the_end_of_a_part_shows_the_lines_of_both(lake: Lake) -> None:
+    grow(lake, [lines_of(DAY, 0, 3), lines_of(DAY, 0, 8)])
+    normalise_day(lake, DAY, WINDOW.group_by)
+    cut_day(lake, DAY, WINDOW)
+    [window] = [
+        row["window_id"] for batch in lake.scan("windows") for row in batch.to_pylist() if row["first_line"] == 1
+    ]
+    shown = list(raw_lines_of(lake, DAY, window, 1))
+    assert [(line.number, line.in_window, line.gap) for line in shown] == [
+        (number, number <= 5, False) for number in range(1, 7)
+    ]
+    assert "".join(f"{line.text}\n" for line in shown) == lines_of(DAY, 0, 6)
 
 
 def test_the_years_of_a_rest_follow_on(lake: Lake, tmp_path: Path) -> None:
