@@ -173,7 +173,7 @@ ALERTS: Final = pa.schema(
         ("window_ids", pa.list_(pa.field("element", pa.string()))),  # highest score first; 50 at most
         ("first_time", _TIME),  # of the day's windows of it
         ("last_time", _TIME),
-        ("first_seen", _TIME),  # as far back as the lake goes
+        ("first_seen", _TIME),  # as far back as the lake went when the row was written; `read_alerts` looks again
         ("model_version", pa.string()),
     ]
 )
