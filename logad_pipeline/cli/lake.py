@@ -191,10 +191,14 @@ def train(
 ) -> None:
     """Train a challenger on prepared days, evaluate it on later ones, and promote it if the gate holds."""
     with lake_errors():
+        from logad_pipeline.lake.arrivals import days_of_other_masks
         from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 
         settings, opened = open_lake(lake)
         days = days_in(opened, "windows", first, last)
+        if left_out := sorted(days_of_other_masks(opened, "windows").intersection(days)):
+            say(f"{len(left_out)} days from {left_out[0]} to {left_out[-1]} were prepared by an earlier release with "
+                "other masks, and are left out; run the job `prepare_days` over them to learn from them")  # fmt: skip
         registry = Registry(settings)
         registry.prepare()
         _train(settings, days[0], days[-1])
