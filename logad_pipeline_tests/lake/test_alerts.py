@@ -70,11 +70,12 @@ def test_an_alarm_that_comes_late_is_the_first_seen_of_later_days(alarmed: Lake)
 def test_a_contested_alarm_stays_contested_when_its_day_is_cut_anew(alarmed: Lake) -> None:
     [contested, _] = before = alarms(alarmed, DAY)
     record_feedback(alarmed, contested, "normal")
-    early = stamped(DAY, raw_lines(7))
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "web1.log.1"
-        file.write_text("".join(line.replace(" 10:", " 09:") + "\n" for line in early), encoding="utf-8")
-        land(alarmed, file, year=YEAR)
+        for name, hour, lines in (("web1.log.1", "09", 7), ("web1.log.2", "11", 3)):
+            late = [line.replace(" 10:", f" {hour}:") for line in stamped(DAY, raw_lines(lines))]
+            file = Path(folder) / name
+            file.write_text("".join(f"{line}\n" for line in late), encoding="utf-8")
+            land(alarmed, file, year=YEAR)
     prepare(alarmed, DAY)
     judge(alarmed, DAY)
     now = alarms(alarmed, DAY)

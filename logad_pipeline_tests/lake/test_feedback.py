@@ -129,18 +129,27 @@ def test_a_verdict_stays_with_its_texts_when_late_lines_have_the_day_cut_anew(cu
     assert {each.window_id: now[key] for key, each in said.items()} == {key: before[key] for key in (first, second)}
 
 
-def test_a_verdict_of_an_earlier_cut_can_be_taken_back_and_replaced(cut: Lake, write_log: WriteLog) -> None:
+def test_a_verdict_of_an_earlier_cut_can_be_replaced(cut: Lake, write_log: WriteLog) -> None:
     texts = text_ids(cut)
     old = min(texts)
     record_feedback(cut, old, "normal", at=SAID)
     cut_anew(cut, write_log, len(RAW_CYCLE))
     [new] = read_feedback(cut)
     assert new in text_ids(cut).keys() - texts.keys()
-    withdraw_feedback(cut, new, at=SAID + timedelta(hours=1))
-    assert read_feedback(cut) == {}
-    record_feedback(cut, new, "normal", at=SAID + timedelta(hours=2))
-    record_feedback(cut, new, "anomalous", at=SAID + timedelta(hours=3))
+    record_feedback(cut, new, "anomalous", at=SAID + timedelta(hours=1))
     assert {key: said.verdict for key, said in read_feedback(cut).items()} == {new: "anomalous"}
+    withdraw_feedback(cut, new, at=SAID + timedelta(hours=2))
+    assert read_feedback(cut) == {}
+
+
+def test_a_verdict_of_an_earlier_cut_can_be_taken_back(cut: Lake, write_log: WriteLog) -> None:
+    for window in window_ids(cut)[:2]:
+        record_feedback(cut, window, "normal", at=SAID)
+    cut_anew(cut, write_log, len(RAW_CYCLE))
+    one, other = read_feedback(cut).items()
+    for window in (one[0], other[1].window_id):
+        withdraw_feedback(cut, window, at=SAID + timedelta(hours=1))
+    assert read_feedback(cut) == {}
 
 
 def test_a_window_that_got_another_rare_line_is_another() -> None:
