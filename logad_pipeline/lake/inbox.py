@@ -23,7 +23,7 @@ import pyarrow.dataset as ds
 from logad_pipeline.logs.formats import UnknownFormat
 from logad_pipeline.logs.reader import UnreadableInput, open_log
 
-from .landing import Landing, Rest, land, land_rest, landed_before, write_missing
+from .landing import Landing, Rest, land, land_rest, landed_before, require_regular, write_missing
 from .ledger import LedgerRow, path_in
 from .naming import source_name
 from .tables import Lake, Progress
@@ -178,11 +178,15 @@ def land_new_lines(
     Raises:
         UnreadableInput, UnknownFormat, ValueError: as `land`.
     """
+    require_regular(path)
     known = _landed_of(lake, source_name(path.name))
+    complete = complete or _NUMBERED.search(path.name) is not None or _is_packed(path)
+    if complete and not known:
+        return land(lake, path, format=format, year=year, tz=tz, progress=progress)
     with tempfile.TemporaryDirectory(prefix=".landing-", dir=lake.path("raw")) as folder:
         plain = _unpacked(path, Path(folder))
         size = plain.stat().st_size
-        end = size if complete or plain != path or _NUMBERED.search(path.name) else _end_of_lines(plain, size)
+        end = size if complete else _end_of_lines(plain, size)
         before, done, digest = _landed_beginning(plain, end, known)
         _restore_parts(lake, plain, before, Path(folder) / "part")
         if end == size and not done:
@@ -204,16 +208,18 @@ def _nothing(path: Path) -> Landing:
     return Landing(source_name(path.name), "", "", 0, {}, already_landed=False)
 
 
+def _is_packed(path: Path) -> bool:
+    with open_log(path) as stream, path.open("rb") as file:
+        return stream.read(_MAGIC_BYTES) != file.read(_MAGIC_BYTES)
+
+
 def _unpacked(path: Path, folder: Path) -> Path:
     """The file itself, or where it is packed an unpacked copy of it in the folder."""
-    with open_log(path) as stream, path.open("rb") as file:
-        beginning = stream.read(_MAGIC_BYTES)
-        if beginning == file.read(_MAGIC_BYTES):
-            return path
-        copy = folder / "unpacked"
-        with copy.open("wb") as out:
-            out.write(beginning)
-            shutil.copyfileobj(stream, out, _PIECE_BYTES)
+    if not _is_packed(path):
+        return path
+    copy = folder / "unpacked"
+    with open_log(path) as stream, copy.open("wb") as out:
+        shutil.copyfileobj(stream, out, _PIECE_BYTES)
     return copy
 
 

@@ -26,7 +26,10 @@ from .raw_writer import RawWriter
 from .splitting import After, split_lines
 from .tables import AlreadyAppended, Lake, Progress
 
-__all__ = ["Landing", "Rest", "land", "land_rest", "landed_before", "open_raw", "raw_parts", "write_missing"]
+__all__ = [
+    "Landing", "Rest", "land", "land_rest", "landed_before", "open_raw", "raw_parts", "require_regular",
+    "write_missing",
+]  # fmt: skip
 
 _SHA_DIGITS: Final = 12
 _PIECE_BYTES: Final = 1 << 20
@@ -138,7 +141,7 @@ def land(
         LakeNotFound: there is no lake.
     """
     path = Path(path).absolute()
-    _require_regular(path)
+    require_regular(path)
     sha, size = _sha256(path)
     if lake.appended("ledger", sha):
         known = rows_of(lake, sha)
@@ -287,7 +290,12 @@ def _landing(rows: Collection[LedgerRow], *, already: bool) -> Landing:
     return Landing(last.source, last.file_sha256, last.format, lines, dict(days), already)
 
 
-def _require_regular(path: Path) -> None:
+def require_regular(path: Path) -> None:
+    """Refuse what can be read only once, and what is not there.
+
+    Raises:
+        UnreadableInput: it is a pipe or the like, or cannot be opened.
+    """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UnreadableInput(f"{path}: can be read only once; save it to a file and ingest that")
     with open_log(path):

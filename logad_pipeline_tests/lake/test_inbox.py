@@ -18,6 +18,7 @@ from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.lake.triage import raw_lines as raw_lines_of
 from logad_pipeline.lake.windowing import cut_day
+from logad_pipeline.logs.reader import UnreadableInput
 from logad_pipeline_tests.tiny_model import WINDOW
 
 from .small_models import YEAR, raw_lines, stamped
@@ -276,6 +277,12 @@ def test_the_same_lines_packed_are_the_same(lake: Lake, tmp_path: Path) -> None:
     other.create()
     assert not land(other, packed, year=YEAR).already_landed
     assert land_new_lines(other, plain, tz=UTC).already_landed
+
+
+def test_what_can_be_read_only_once_is_refused_and_not_waited_for(lake: Lake, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnreadableInput, match="save it to a file"):
+        land_new_lines(lake, tmp_path / "pipe", tz=UTC)
 
 
 def test_a_file_of_another_source_that_begins_alike_is_another(lake: Lake) -> None:
