@@ -105,12 +105,16 @@ def read_alerts(lake: Lake, days: Collection[date]) -> list[Alert]:
     Their order is that of `fold_alerts`.
     """
     alerts: dict[str, Alert] = {}
+    if not days:
+        return []
     for batch in lake.scan("alerts", days):
         for row in batch.to_pylist():
             one = Alert(**{name: value for name, value in row.items() if name != "day"}, days=[row["day"]])
             known = alerts.setdefault(one.alert_id, one)
             if known is not one:
                 _join(known, one)
+    # A late line may have raised it on an earlier day since its row was written.
+    _look_back(lake, max(days), alerts)
     return _ranked(alerts.values())
 
 
@@ -169,20 +173,19 @@ def _join(known: Alert, other: Alert) -> None:
         known.score, known.risk = other.score, other.risk
     known.first_time = _least(known.first_time, other.first_time)
     known.last_time = _most(known.last_time, other.last_time)
-    known.first_seen = _least(known.first_seen, other.first_seen)
 
 
 def _look_back(lake: Lake, day: date, alerts: dict[str, Alert]) -> None:
-    """Say of each alert when it was first seen, by the days before."""
+    """Say of each alert when it was first seen, by the days before ``day`` too."""
     for alert in alerts.values():
         alert.first_seen = alert.first_time
     if not alerts:
         return
     where = ds.field("alert_id").isin(pa.array(sorted(alerts))) & (ds.field("day") < pa.scalar(day, pa.date32()))
-    for batch in lake.scan("alerts", columns=["alert_id", "first_seen"], where=where):
+    for batch in lake.scan("alerts", columns=["alert_id", "first_time"], where=where):
         for row in batch.to_pylist():
             alert = alerts[row["alert_id"]]
-            alert.first_seen = _least(alert.first_seen, row["first_seen"])
+            alert.first_seen = _least(alert.first_seen, row["first_time"])
 
 
 class _Quiet:
@@ -193,8 +196,9 @@ class _Quiet:
         self._all: list[Suppression] = [each for each in read_suppressions(lake) if each.concerns(day)]
         self._left = {each.name: each.more for each in self._all if each.more is not None}
         if self._left:
-            earlier = ds.field("day") < pa.scalar(day, pa.date32())
-            for batch in lake.scan("suppressed", columns=["suppression"], where=earlier):
+            # Later days too: of a day that is folded late no more are kept quiet than are left.
+            others = ds.field("day") != pa.scalar(day, pa.date32())
+            for batch in lake.scan("suppressed", columns=["suppression"], where=others):
                 for name in batch.column("suppression").to_pylist():
                     if name in self._left:
                         self._left[name] -= 1

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Collection
 from datetime import date, timedelta
 
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
+
 from .judged_days import judged_days
 from .tables import Lake
 
-__all__ = ["days_behind", "days_missed", "files_in", "landed_files", "stretches"]
+__all__ = ["days_behind", "days_missed", "days_of_other_masks", "files_in", "landed_files", "stretches"]
 
 
 def landed_files(lake: Lake) -> Counter[date]:
@@ -32,10 +34,16 @@ def files_in(lake: Lake, day: date) -> int:
     return len(found)
 
 
+def days_of_other_masks(lake: Lake, table: str) -> set[date]:
+    """Days of `windows` or `scores` that were made by other masks than this release's."""
+    return {day for day, values in lake.values_by_day(table, "mask_version").items() if values - {MASK_VERSION}}
+
+
 def days_behind(lake: Lake, *, judged: bool) -> dict[date, int]:
     """Days that hold lines which were not judged yet, or with ``judged=False`` not even prepared.
 
-    A late line makes its day one of them, and only it. That is told by the tables, so nothing is forgotten when
+    A late line makes its day one of them, and only it; a release with other masks all those of the old ones. That is
+    told by the tables, so nothing is forgotten when
     whoever landed a file was stopped before it could ask for the day.
 
     Returns:
@@ -43,10 +51,13 @@ def days_behind(lake: Lake, *, judged: bool) -> dict[date, int]:
     """
     landed = landed_files(lake)
     known = {row.day: row.files for row in judged_days(lake)}
-    behind = {day: files for day, files in sorted(landed.items()) if known.get(day) != files}
+    masked = days_of_other_masks(lake, "windows")
+    if judged:
+        masked |= days_of_other_masks(lake, "scores")
+    behind = {day: files for day, files in sorted(landed.items()) if known.get(day) != files or day in masked}
     if judged:
         return behind
-    cut = set(lake.days("windows"))
+    cut = set(lake.days("windows")) - masked
     return {day: files for day, files in behind.items() if day not in cut or files_in(lake, day) != files}
 
 

@@ -1,4 +1,7 @@
-"""What a day shows of drift: texts that the model never saw, and scores that lie elsewhere than they did.
+"""What a day shows of drift: records that read as none did in training, and scores that lie elsewhere than before.
+
+Records are counted rather than templates: a new template weighs as much as is logged of it, and the long tail of
+those that come once or twice, of which every day brings new ones, is no drift.
 
 Belongs here: measuring a day's windows against a model. Does not: the decision to train anew.
 """
@@ -31,7 +34,12 @@ class _Normal:
 
 
 class DriftGauge:
-    """Gathers the windows of a day, and says how far they are from what the model learned."""
+    """Gathers the windows of a day, and says how far they are from what the model learned.
+
+    Attributes:
+        records: in those windows.
+        unseen: of them, with a text that the model has not learned from.
+    """
 
     def __init__(self, normal: _Normal) -> None:
         self._normal = normal

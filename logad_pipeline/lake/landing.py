@@ -1,38 +1,37 @@
 """Landing: a file's lines go, byte for byte, to the days that they tell of, and are counted in the ledger.
 
-Belongs here: which line falls on which day, and the order in which a landing becomes true. Does not: what a
-line says (`normalising`), the packing of raw parts (`raw_writer`), reading them back (`ledger`).
+Belongs here: the order in which a landing becomes true. Does not: which line falls on which day (`splitting`),
+what of a file is new (`inbox`), the packing of raw parts (`raw_writer`), reading them back (`ledger`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
 import pyarrow.dataset as ds
 
-from logad_pipeline.logs.clock import Clock
 from logad_pipeline.logs.formats import get_format
-from logad_pipeline.logs.parser import SourceKind, identify, parse_lines
-from logad_pipeline.logs.reader import UnreadableInput, open_log, read_lines
-from logad_pipeline.logs.records import Record
+from logad_pipeline.logs.parser import SourceKind, identify
+from logad_pipeline.logs.reader import UnreadableInput, open_log
 
 from .ledger import LedgerRow, copy_lines, open_raw, path_in, raw_parts, rows_of
 from .naming import clean_text, raw_name, source_name, tz_name
 from .raw_writer import RawWriter
+from .splitting import After, split_lines
 from .tables import AlreadyAppended, Lake, Progress
 
-__all__ = ["Landing", "land", "open_raw", "raw_parts"]
+__all__ = [
+    "Landing", "Rest", "land", "land_rest", "landed_before", "open_raw", "raw_parts", "require_regular",
+    "write_missing",
+]  # fmt: skip
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MINUTE_US: Final = 60_000_000
-_CACHED_MINUTES: Final = 1 << 14
 _SHA_DIGITS: Final = 12
-_PROGRESS_LINES: Final = 10_000
 _PIECE_BYTES: Final = 1 << 20
 
 
@@ -47,6 +46,7 @@ class Landing:
         lines: its physical lines.
         days: lines by event day; their sum is ``lines``.
         already_landed: its bytes were landed before, and are not counted again.
+        waits: its last line has not ended yet; it was left alone, and is not among ``lines``.
     """
 
     source: str
@@ -55,6 +55,31 @@ class Landing:
     lines: int
     days: dict[date, int]
     already_landed: bool
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What of a log is new, where that is not all of it.
+
+    Attributes:
+        came_from: path of the log.
+        sha, size: sha256 and length of the log's bytes, unpacked, from its beginning to the end of the rest. They
+            tell it from the same lines in another log, or further on in this one.
+        before: rows of the landing that it continues; none where it is the beginning of the log.
+    """
+
+    came_from: Path
+    sha: str
+    size: int
+    before: tuple[LedgerRow, ...] = ()
+
+    def after(self) -> After:
+        """Where it begins."""
+        if not self.before:
+            return After()
+        end, day = max((first + lines - 1, row.day) for row in self.before for first, lines in row.runs)
+        return After(end, day if self.before[0].timed else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,19 @@ class _Reading:
     progress: Progress | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is written down of a landing besides its lines; see the columns of `schemas.LEDGER`."""
+
+    came_from: Path
+    sha: str
+    size: int
+    content_sha: str
+    content_size: int
+    after: After
+    continues: str | None
+
+
 def land(
     lake: Lake,
     path: Path,
@@ -77,9 +115,8 @@ def land(
     tz: tzinfo = UTC,
     day: date | None = None,
     progress: Progress | None = None,
-    came_from: Path | None = None,
 ) -> Landing:
-    """Take a log file into the lake, once.
+    """Take a whole log file into the lake, once; of a log that goes on `inbox.land_new_lines` takes the rest.
 
     Each line goes to the event day of its record in ``tz``. A record without a time, and a rejected line,
     goes with the record before it in the file; those at the beginning of the file with the first that has a
@@ -92,7 +129,6 @@ def land(
     Args:
         lake: where to.
         path: a regular file, packed or not.
-        came_from: the path to write down, where it is not ``path`` itself; its name is that of the source.
         format: name of the log format, or ``auto``.
         year: of the first dated line, for stamps that lack it; by default the file's own time tells it.
         tz: zone of stamps that name none, and of the days.
@@ -105,26 +141,87 @@ def land(
         LakeNotFound: there is no lake.
     """
     path = Path(path).absolute()
-    _require_regular(path)
+    require_regular(path)
     sha, size = _sha256(path)
     if lake.appended("ledger", sha):
         known = rows_of(lake, sha)
-        missing = {row.raw_path for row in known if not path_in(lake, row).exists()}
-        if missing:
-            _write_parts(lake, path, known, missing)
-        return _landing(known, already=True)
+        if known[0].continues_sha256 is None:
+            write_missing(lake, path, known, sha)
+        return landed_before(known)
     content, content_bytes = _content(path, sha, size)
     if twin := _landed_as(lake, content):
-        return _landing(twin, already=True)
-    rows = [
-        replace(row, content_sha256=content, content_bytes=content_bytes)
-        for row in _plan(lake, path, came_from or path, (sha, size), _Reading(format, year, tz, day, progress))
-    ]
-    _write_parts(lake, path, rows, {row.raw_path for row in rows})
+        return landed_before(twin)
+    how = _Reading(format, year, tz, day, progress)
+    kind = identify(path, format=format, year=year, tz=tz)
+    rows = _plan(lake, path, kind, _Part(path, sha, size, content, content_bytes, After(), None), how)
+    return _take(lake, path, rows, sha)
+
+
+def land_rest(
+    lake: Lake,
+    path: Path,
+    rest: Rest,
+    *,
+    format: str = "auto",
+    year: int | None = None,
+    tz: tzinfo = UTC,
+    progress: Progress | None = None,
+) -> Landing:
+    """Take the rest of a log into the lake, once.
+
+    It is read as what it is, a part of the log: in the format that the log was landed in before, with the numbers
+    that its lines have there, and on the day of the last record before it until a record names another. After
+    lines without any time, which tell nothing of what follows, format and day are found anew.
+
+    Args:
+        path: a file of its own with the bytes of the rest, unpacked, that nobody else writes to.
+        rest: what it is the rest of.
+        format, year, tz, progress: as for `land`. The year is that of the first line of the log.
+
+    Raises:
+        UnreadableInput, UnknownFormat, ValueError, LakeNotFound: as `land`.
+    """
+    if lake.appended("ledger", rest.sha):
+        return landed_before(rows_of(lake, rest.sha))
+    after = rest.after()
+    if after.day is None:
+        kind = identify(path, format=format, year=year if not rest.before else None, tz=tz)
+    else:
+        chosen = get_format(rest.before[0].format if format == "auto" else format)
+        kind = SourceKind(chosen.name, after.day.year if chosen.yearless else None)
+    continues = rest.before[0].file_sha256 if rest.before else None
+    part = _Part(rest.came_from, rest.sha, rest.size, rest.sha, rest.size, after, continues)
+    rows = _plan(lake, path, kind, part, _Reading(format, year, tz, None, progress))
+    return _take(lake, path, rows, None)
+
+
+def landed_before(rows: Collection[LedgerRow]) -> Landing:
+    """What became of a file that was landed before, in one go or in several."""
+    return _landing(rows, already=True)
+
+
+def write_missing(lake: Lake, path: Path, rows: list[LedgerRow], sha: str | None = None) -> None:
+    """Write those raw parts of one landing anew that are gone.
+
+    Args:
+        path: a file of the bytes that were landed then, packed or not.
+        sha: its sha256, if somebody may write to it meanwhile.
+
+    Raises:
+        UnreadableInput: it holds other lines.
+    """
+    missing = {row.raw_path for row in rows if not path_in(lake, row).exists()}
+    if missing:
+        _write_parts(lake, path, rows, missing, sha)
+
+
+def _take(lake: Lake, path: Path, rows: list[LedgerRow], sha: str | None) -> Landing:
+    """Write the parts, and then count them."""
+    _write_parts(lake, path, rows, {row.raw_path for row in rows}, sha)
     try:
-        lake.append("ledger", LedgerRow.to_batch(rows), once=sha)
+        lake.append("ledger", LedgerRow.to_batch(rows), once=rows[0].file_sha256)
     except AlreadyAppended:
-        return _landing(rows_of(lake, sha), already=True)
+        return landed_before(rows_of(lake, rows[0].file_sha256))
     return _landing(rows, already=False)
 
 
@@ -148,27 +245,25 @@ def _landed_as(lake: Lake, content: str) -> list[LedgerRow]:
     return sorted((row for row in rows if row.file_sha256 == first), key=lambda row: row.day)
 
 
-def _plan(lake: Lake, path: Path, came_from: Path, file: tuple[str, int], how: _Reading) -> list[LedgerRow]:
-    """The ledger's rows of a file that was never landed, by day; ``file`` is its sha256 and size."""
-    sha, size = file
+def _plan(lake: Lake, path: Path, kind: SourceKind, part: _Part, how: _Reading) -> list[LedgerRow]:
+    """The ledger's rows of a file or a rest that was never landed, by day."""
     zone = tz_name(how.tz)
-    kind = identify(path, format=how.format, year=how.year, tz=how.tz)
-    split = _split(path, kind, how.tz, how.progress)
+    split = split_lines(path, kind, how.tz, how.progress, part.after)
     if not split.lines:
         raise UnreadableInput(f"{path}: is empty; there is nothing to land")
-    timed = split.place_undated(how.day or _written_on(path, how.tz))
-    source = source_name(came_from.name)
-    name = _free_name(lake, source, sha, split.runs)
+    timed = split.place_undated(how.day or _written_on(part.came_from, how.tz))
+    source = source_name(part.came_from.name)
+    name = _free_name(lake, source, part.sha, split.runs)
     now = datetime.now(UTC)
     return [
         LedgerRow(
-            file_sha256=sha,
+            file_sha256=part.sha,
             source=source,
-            original_path=clean_text(str(came_from)),
+            original_path=clean_text(str(part.came_from)),
             format=kind.format,
             tz=zone,
             landed_at=now,
-            file_bytes=size,
+            file_bytes=part.size,
             file_lines=split.lines,
             day=day,
             day_lines=sum(lines for _, lines in runs),
@@ -177,19 +272,30 @@ def _plan(lake: Lake, path: Path, came_from: Path, file: tuple[str, int], how: _
             first_time=split.first_times.get(day),
             raw_path=f"raw/day={day}/{name}",
             timed=timed,
+            content_sha256=part.content_sha,
+            content_bytes=part.content_size,
+            continues_sha256=part.continues,
         )
         for day, runs in sorted(split.runs.items())
     ]
 
 
-def _landing(rows: list[LedgerRow], *, already: bool) -> Landing:
-    first = rows[0]
-    days = {row.day: row.day_lines for row in rows}
-    assert sum(days.values()) == first.file_lines, f"{first.original_path}: the days do not add up"
-    return Landing(first.source, first.file_sha256, first.format, first.file_lines, days, already)
+def _landing(rows: Collection[LedgerRow], *, already: bool) -> Landing:
+    days: Counter[date] = Counter()
+    for row in rows:
+        days[row.day] += row.day_lines
+    lines = sum({row.file_sha256: row.file_lines for row in rows}.values())
+    *_, last = rows
+    assert days.total() == lines, f"{last.original_path}: the days do not add up"
+    return Landing(last.source, last.file_sha256, last.format, lines, dict(days), already)
 
 
-def _require_regular(path: Path) -> None:
+def require_regular(path: Path) -> None:
+    """Refuse what can be read only once, and what is not there.
+
+    Raises:
+        UnreadableInput: it is a pipe or the like, or cannot be opened.
+    """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UnreadableInput(f"{path}: can be read only once; save it to a file and ingest that")
     with open_log(path):
@@ -223,85 +329,11 @@ def _first_year(kind: SourceKind, day: date, runs: list[tuple[int, int]]) -> int
     return kind.first_year if kind.first_year is None or runs[0][0] == 1 else day.year
 
 
-@dataclass
-class _Split:
-    """The lines of a file by day, as far as it was read."""
+def _write_parts(lake: Lake, path: Path, rows: list[LedgerRow], wanted: set[str], sha: str | None) -> None:
+    """Write those raw parts of a landing whose paths are wanted, and put them into place together.
 
-    lines: int = 0
-    undated: int = 0  # lines at the beginning, before the first record that has a time
-    newest: date | None = None
-    runs: dict[date, list[tuple[int, int]]] = field(default_factory=dict)
-    first_times: dict[date, datetime] = field(default_factory=dict)
-
-    def add(self, moment: datetime | None, day: date | None, lines: int) -> None:
-        """Take the next record or rejected line; ``day`` is ``None`` where it has no time."""
-        if day is None:
-            day = self.newest
-        elif moment is not None:
-            self.first_times.setdefault(day, moment)
-        if day is None:
-            self.undated += lines
-        else:
-            self._extend(day, lines)
-        self.lines += lines
-
-    def _extend(self, day: date, lines: int) -> None:
-        runs = self.runs.setdefault(day, [])
-        if day == self.newest:
-            first, count = runs[-1]
-            runs[-1] = (first, count + lines)
-        else:
-            runs.append((self.lines + 1 - self.undated, lines + self.undated))
-            self.undated = 0
-            self.newest = day
-
-    def place_undated(self, day: date) -> bool:
-        """Give a file without any time to ``day``; return whether it had one."""
-        if self.runs:
-            return True
-        self.runs[day] = [(1, self.undated)]
-        return False
-
-
-def _split(path: Path, kind: SourceKind, tz: tzinfo, progress: Progress | None) -> _Split:
-    split = _Split()
-    moments: dict[int, date | None] = {}
-    told = 0
-    clock = Clock(tz=tz, first_year=kind.first_year)
-    with open_log(path) as stream:
-        for item in parse_lines(read_lines(stream), fmt=get_format(kind.format), clock=clock):
-            if not isinstance(item, Record):
-                split.add(None, None, 1)
-                continue
-            day = moment = None
-            if item.time_us is not None:
-                minute = item.time_us // _MINUTE_US
-                if minute not in moments:
-                    if len(moments) >= _CACHED_MINUTES:
-                        moments.clear()
-                    moments[minute] = _local_day(minute, tz)
-                day = moments[minute]
-                if day is not None and day not in split.first_times:
-                    moment = _EPOCH + timedelta(microseconds=item.time_us)
-            split.add(moment, day, item.line_count)
-            if progress is not None and split.lines - told >= _PROGRESS_LINES:
-                told = split.lines
-                progress(told)
-    if progress is not None:
-        progress(split.lines)
-    return split
-
-
-def _local_day(minute: int, tz: tzinfo) -> date | None:
-    """The day of a minute since the epoch; ``None`` for one beyond the calendar, which counts as no time."""
-    try:
-        return (_EPOCH + timedelta(minutes=minute)).astimezone(tz).date()
-    except (OverflowError, ValueError):
-        return None
-
-
-def _write_parts(lake: Lake, path: Path, rows: list[LedgerRow], wanted: set[str]) -> None:
-    """Write those raw parts of the file whose paths are wanted, and put them into place together."""
+    ``sha`` is that of the file, to see that nobody wrote to it meanwhile; ``None`` for one that nobody else has.
+    """
     runs = sorted((first, lines, row.raw_path) for row in rows for first, lines in row.runs)
     changed = f"{path}: changed while it was read; ingest it again when it is complete, or a copy of it"
     with RawWriter(lake.root, lake.path("raw")) as parts, open_log(path) as stream:
@@ -309,6 +341,6 @@ def _write_parts(lake: Lake, path: Path, rows: list[LedgerRow], wanted: set[str]
             write = parts.start(raw_path).write if raw_path in wanted else len
             if copy_lines(stream, lines, write) != lines:
                 raise UnreadableInput(changed)
-        if stream.read(1) or _sha256(path)[0] != rows[0].file_sha256:
+        if stream.read(1) or (sha is not None and _sha256(path)[0] != sha):
             raise UnreadableInput(changed)
         parts.publish()

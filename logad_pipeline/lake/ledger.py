@@ -33,6 +33,7 @@ class LedgerRow:
 
     Attributes:
         runs: ``(first_line, lines)`` of each run of lines, 1-based in the landed file, ascending.
+        continues_sha256: ``file_sha256`` of the landing before, where a log was landed in several.
     """
 
     file_sha256: str
@@ -52,6 +53,7 @@ class LedgerRow:
     timed: bool
     content_sha256: str | None = None
     content_bytes: int | None = None
+    continues_sha256: str | None = None
 
     @staticmethod
     def to_batch(rows: Iterable[LedgerRow]) -> pa.RecordBatch:
@@ -114,6 +116,8 @@ def way_out(row: LedgerRow) -> str:
 def restore(lake: Lake, file_sha256: str, write: Callable[[bytes], object]) -> int:
     """Put a landed file together again from its raw parts: its bytes as they came, unpacked.
 
+    Of a log that was landed in several parts the sha256 of one gives the log from its beginning to that part's end.
+
     Args:
         lake: the lake.
         file_sha256: of the file as it came.
@@ -126,9 +130,28 @@ def restore(lake: Lake, file_sha256: str, write: Callable[[bytes], object]) -> i
         LakeError: no such file was landed.
         LakeDamaged, UnreadableInput: a part is missing, damaged or too short.
     """
-    rows = rows_of(lake, file_sha256)
-    if not rows:
-        raise LakeError(f"{lake.root}: no file with sha256 {file_sha256} was landed; see the ledger's rows")
+    lines = 0
+    for rows in _landings(lake, file_sha256):
+        _restore(lake, rows, write)
+        lines += rows[0].file_lines
+    return lines
+
+
+def _landings(lake: Lake, file_sha256: str) -> list[list[LedgerRow]]:
+    """The rows of a landed file; where it is the last part of a log, after those of the parts before."""
+    landings: list[list[LedgerRow]] = []
+    wanted: str | None = file_sha256
+    while wanted is not None:
+        rows = rows_of(lake, wanted)
+        if not rows:
+            raise LakeError(f"{lake.root}: no file with sha256 {wanted} was landed; see the ledger's rows")
+        landings.insert(0, rows)
+        wanted = rows[0].continues_sha256
+    return landings
+
+
+def _restore(lake: Lake, rows: list[LedgerRow], write: Callable[[bytes], object]) -> None:
+    """The bytes of one landing."""
     left = {row.day: row.day_lines for row in rows}
     streams: dict[date, BinaryIO] = {}
     try:
@@ -142,7 +165,6 @@ def restore(lake: Lake, file_sha256: str, write: Callable[[bytes], object]) -> i
     finally:
         for stream in streams.values():
             stream.close()
-    return rows[0].file_lines
 
 
 def _runs(row: LedgerRow) -> Iterable[tuple[int, int, LedgerRow]]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from .alerts import Alert, read_alerts
 from .schemas import NOTICES
@@ -19,16 +21,18 @@ __all__ = ["give_notice", "notice_of", "to_be_told"]
 
 
 def to_be_told(lake: Lake, day: date, sink: str, again_after: timedelta) -> list[Alert]:
-    """Alerts of a day with open alarms that a sink was not told of within ``again_after`` before the day.
+    """Alerts of a day with open alarms that a sink does not know of.
 
-    An alert that comes day after day is told of once; after a longer quiet it is new again.
+    An alert is told of once while it goes on, however long; when nothing open came of it for longer than
+    ``again_after``, it is new again.
     """
-    told = _last_told(lake, sink)
-    since = {key: day - last for key, last in told.items()}
+    found = [alert for alert in read_alerts(lake, [day]) if alert.open]
+    told = _told(lake, sink)
+    came = _open_days(lake, day, [alert.alert_id for alert in found])
     return [
         alert
-        for alert in read_alerts(lake, [day])
-        if alert.open and (alert.alert_id not in since or since[alert.alert_id] > again_after)
+        for alert in found
+        if not _goes_on(told.get(alert.alert_id, set()), came.get(alert.alert_id, set()), day, again_after)
     ]
 
 
@@ -77,11 +81,36 @@ def notice_of(alert: Alert, day: date) -> dict[str, Any]:
     }
 
 
-def _last_told(lake: Lake, sink: str) -> dict[str, date]:
-    """Day of the alerts that the last notice of each told of."""
-    told: dict[str, date] = {}
-    for batch in lake.scan("notices", columns=["alert_id", "day", "sink"]):
+def _goes_on(told: set[date], came: set[date], day: date, again_after: timedelta) -> bool:
+    """Whether an alert of a day was told of, and never quiet for too long since then."""
+    before = [on for on in told if on <= day]
+    if not before:
+        return bool(told)  # told of a later day: this one came late
+    last = max(before)
+    steps = sorted({last, day, *(on for on in came if on > last)})
+    return all(after - on <= again_after for on, after in pairwise(steps))
+
+
+def _open_days(lake: Lake, day: date, alert_ids: list[str]) -> dict[str, set[date]]:
+    """Days before ``day`` on which alerts had open alarms."""
+    came: dict[str, set[date]] = {}
+    if not alert_ids:
+        return came
+    columns = ["alert_id", "day", "windows", "contested", "suppressed"]
+    where = ds.field("alert_id").isin(pa.array(alert_ids, pa.string())) & (
+        ds.field("day") < pa.scalar(day, pa.date32())
+    )
+    for batch in lake.scan("alerts", columns=columns, where=where):
         for row in batch.to_pylist():
-            if row["sink"] == sink:
-                told[row["alert_id"]] = max(row["day"], told.get(row["alert_id"], date.min))
+            if row["windows"] > row["contested"] + row["suppressed"]:
+                came.setdefault(row["alert_id"], set()).add(row["day"])
+    return came
+
+
+def _told(lake: Lake, sink: str) -> dict[str, set[date]]:
+    """Days of the alerts that a sink was told of."""
+    told: dict[str, set[date]] = {}
+    for batch in lake.scan("notices", columns=["alert_id", "day"], where=ds.field("sink") == sink):
+        for row in batch.to_pylist():
+            told.setdefault(row["alert_id"], set()).add(row["day"])
     return told

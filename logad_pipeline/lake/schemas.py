@@ -27,7 +27,7 @@ _EDGES: Final = pa.list_(
 
 LEDGER: Final = pa.schema(
     [
-        ("file_sha256", pa.string()),  # of the file's bytes as they came, 64 hex digits
+        ("file_sha256", pa.string()),  # of the file's bytes as they came, 64 hex digits; of a rest see below
         ("source", pa.string()),  # file name without compression, rotation number or date: auth.log
         ("original_path", pa.string()),  # where the file lay when it was landed
         ("format", pa.string()),  # name of the log format by which it was split, and is parsed again
@@ -44,9 +44,15 @@ LEDGER: Final = pa.schema(
         ("timed", pa.bool_()),  # false: no line of the file has a time, the day was given to it as a whole
         ("content_sha256", pa.string()),  # of the file's bytes unpacked; null as below
         ("content_bytes", pa.int64()),  # how many those are; null as below
+        ("continues_sha256", pa.string()),  # of a rest: file_sha256 of the landing that it continues; else null
     ]
 )
-"""A row per landed file and day; columns that a row was written without, by an earlier release, are null."""
+"""A row per landed file and day; columns that a row was written without, by an earlier release, are null.
+
+A log that went on after it was landed has rows for each rest too. A rest is named by the sha256 of the log from its
+beginning to the end of the rest, unpacked, and file_bytes counts those bytes; file_lines counts its own lines, and
+runs number them as in the log.
+"""
 
 NORMALIZED: Final = pa.schema(
     [
@@ -167,7 +173,7 @@ ALERTS: Final = pa.schema(
         ("window_ids", pa.list_(pa.field("element", pa.string()))),  # highest score first; 50 at most
         ("first_time", _TIME),  # of the day's windows of it
         ("last_time", _TIME),
-        ("first_seen", _TIME),  # as far back as the lake goes
+        ("first_seen", _TIME),  # as far back as the lake went when the row was written; `read_alerts` looks again
         ("model_version", pa.string()),
     ]
 )

@@ -41,7 +41,7 @@ class Suppression(BaseModel):
         source, group: name of the file and of the host or session, all of it.
         since: first day whose alarms it concerns; all if left out.
         until: last day.
-        more: number of alarms, in order of time, after which it ends.
+        more: number of alarms after which it ends: those of a day in order of time, days as they are folded.
     """
 
     model_config = ConfigDict(extra="forbid")

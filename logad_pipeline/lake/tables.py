@@ -245,6 +245,24 @@ class Lake:
         """Names of the files that hold a day of a table now; they change whenever the day is written."""
         return frozenset(self._open(table).file_uris(partition_filters=[("day", "=", str(day))]))
 
+    def values_by_day(self, table: str, column: str) -> dict[date, set[str]]:
+        """The smallest and the largest value of a column of text on each day: one, where all rows agree.
+
+        Told by what the table knows of its files; only a file without that is read.
+        """
+        actions = pa.table(self._open(table).get_add_actions(flatten=True))
+        found: dict[date, set[str]] = {}
+        unknown: set[date] = set()
+        for row in actions.to_pylist():
+            values = {row.get(f"min.{column}"), row.get(f"max.{column}")}
+            found.setdefault(row["partition.day"], set()).update(value for value in values if value is not None)
+            if None in values:
+                unknown.add(row["partition.day"])
+        for batch in self.scan(table, unknown, ["day", column]) if unknown else ():
+            for row in batch.to_pylist():
+                found[row["day"]].add(row[column])
+        return found
+
     def tidy(self, keep: timedelta) -> int:
         """Put small files of each table together and delete those that no version younger than ``keep`` needs.
 

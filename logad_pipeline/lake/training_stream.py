@@ -16,11 +16,13 @@ import pyarrow.dataset as ds
 
 from logad_pipeline.detectors.normal_stream import NormalStream
 from logad_pipeline.logs.facts import RecordFacts
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.windows import WindowIndex
 
+from .arrivals import days_of_other_masks
 from .feedback import ANOMALOUS, NORMAL, read_feedback
 from .record_facts import COLUMNS, FactReader, other_records, strings_of
-from .tables import Lake
+from .tables import Lake, LakeDamaged
 from .windowing import texts_of
 
 __all__ = ["Choice", "Keep", "Policy", "choose", "window_stream"]
@@ -29,7 +31,9 @@ Policy = Literal["rolling", "decayed", "all"]
 Keep = Callable[[date, str], bool]
 """Whether a window of a day is taken, by its id."""
 
-_STREAM_COLUMNS: Final = ("window_id", "day", "text_ids", "record_ids", "first_time", "source", "group_key")
+_STREAM_COLUMNS: Final = (
+    "window_id", "day", "text_ids", "record_ids", "first_time", "source", "group_key", "mask_version",
+)  # fmt: skip
 _ALARM_COLUMNS: Final = ("window_id", "day", "source", "group_key", "text_ids", "worst")
 _FORGOTTEN: Final = 0.02
 """Share of a day's windows from which on downwards a decayed day is left out."""
@@ -41,12 +45,15 @@ class Choice:
 
     Attributes:
         days: ascending.
+        outdated: days that the policy would take, and that are left out since their windows were masked by other
+            rules than this release's; prepared anew they can be taken.
         keep: which of their windows.
         left_out: windows that are not taken since they raised an alarm or a person called them anomalous.
         readmitted: alarms that are taken since a person called them normal, or as a new habit, by id.
     """
 
     days: tuple[date, ...]
+    outdated: tuple[date, ...]
     keep: Keep
     left_out: int
     readmitted: frozenset[str]
@@ -69,6 +76,9 @@ def choose(
         span: days, 1 or more.
         held_out: newest days that are left to be measured on; fewer if that would leave none.
         habit_days: see above; 0 for never.
+
+    Raises:
+        LakeDamaged: all of these days were masked by other rules than this release's.
     """
     available = sorted(days)
     there = available[: max(len(available) - held_out, min(len(available), 1))]
@@ -79,13 +89,25 @@ def choose(
     elif policy == "decayed":
         shares = {day: 2.0 ** (-(newest - day).days / span) for day in there}
         shares = {day: share for day, share in shares.items() if share >= _FORGOTTEN}
+    outdated = sorted(shares.keys() & days_of_other_masks(lake, "windows"))
+    if outdated and len(outdated) == len(shares):
+        raise _other_masks(outdated[0], outdated[-1])
+    for day in outdated:
+        del shares[day]
     refused, readmitted = _refused(lake, shares, habit_days)
 
     def keep(day: date, window_id: str) -> bool:
         # The id is a hash already: its first digits are as good as a drawn number.
         return window_id not in refused and int(window_id[:8], 16) / 16**8 < shares[day]
 
-    return Choice(tuple(sorted(shares)), keep, len(refused), readmitted)
+    return Choice(tuple(sorted(shares)), tuple(outdated), keep, len(refused), readmitted)
+
+
+def _other_masks(first: date, last: date) -> LakeDamaged:
+    return LakeDamaged(
+        f"the windows of {first} to {last} were masked by other rules than version {MASK_VERSION} of this release; "
+        "materialise normalized_logs and windows of these days again (job `prepare_days`)"
+    )
 
 
 def _refused(lake: Lake, days: Collection[date], habit_days: int) -> tuple[set[str], frozenset[str]]:
@@ -126,14 +148,16 @@ def window_stream(
         choice: which windows to take, and which of them a person vouched for; ``None`` for all.
 
     Raises:
-        LakeDamaged: if the windows were cut from records that are gone; with ``facts`` also from others than
-            there are now.
+        LakeDamaged: if the windows were masked by other rules than this release's, or cut from records that are
+            gone; with ``facts`` also from others than there are now.
     """
     texts = texts_of(lake, sorted(days))
     index = WindowIndex()
     known = _facts_of(lake, days) if facts else {}
     rows: list[_Row] = []
     for batch in lake.scan("windows", days, _STREAM_COLUMNS, version=version):
+        if batch.column("mask_version").unique().to_pylist() != [MASK_VERSION]:
+            raise _other_masks(batch.column("day")[0].as_py(), batch.column("day")[-1].as_py())
         times = batch.column("first_time").cast(pa.int64()).to_pylist()
         columns = (batch.column(name).to_pylist() for name in ("window_id", "day", "text_ids", "record_ids"))
         streams = (strings_of(batch.column(name)) for name in ("source", "group_key"))

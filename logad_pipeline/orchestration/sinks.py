@@ -60,9 +60,8 @@ def post(url: str, notice: dict[str, Any], pause_seconds: float = 1.0) -> None:
         except urllib.error.HTTPError as error:
             reason = f"answered {error.code} {error.reason}"
             if error.code < 500 and error.code not in _PASSING:
-                raise NoticeRefused(
-                    f"webhook at {urlsplit(url).hostname}: {reason} to {notice['id']}; it is told again with the next run"
-                ) from error
+                what = f"webhook at {urlsplit(url).hostname}: {reason} to {notice['id']}"
+                raise NoticeRefused(f"{what}; it is told again with the next run") from error
         except (OSError, ValueError) as error:
             reason = str(error)
         if attempt == ATTEMPTS:

@@ -233,11 +233,11 @@ def _interval(interval: Interval | None) -> str:
 def _day_rows(data: ReportData) -> list[tuple[str, ...]]:
     """Of what the chart beside shows: day, windows, alerts raised, of them confirmed, rate, promised at most."""
     if data.promise:
-        rows = [(day.day, day.windows, day.alarms, f"{day.confirmed:,}", day.allowed) for day in data.promise]
+        rows = [(str(day.day), day.windows, day.alarms, f"{day.confirmed:,}", day.allowed) for day in data.promise]
     else:
-        rows = [(day, windows, alerts, "", windows * data.promised_rate) for day, windows, alerts in data.by_day or ()]
+        rows = [(str(day), windows, alerts, "", windows * data.promised_rate) for day, windows, alerts in data.by_day or ()]
     return [
-        (label(str(day), 40), f"{windows:,}", f"{alerts:,}", confirmed,
+        (label(day, 40), f"{windows:,}", f"{alerts:,}", confirmed,
          percent(alerts / windows) if windows else "none", f"{allowed:.3g}")
         for day, windows, alerts, confirmed, allowed in rows[-_MAX_ROWS:]
     ]  # fmt: skip

@@ -125,6 +125,19 @@ def test_a_file_is_landed_once(empty: Path, tmp_path: Path) -> None:
     assert sum(batch.num_rows for batch in Lake(empty).scan("ledger")) == 1
 
 
+def test_the_inbox_is_taken_as_the_sensor_takes_it(empty: Path) -> None:
+    line, inbox = "2025-03-03 10:00:00,000 INFO [r] service.a: hello {}\n", empty / "inbox"
+    for unfinished in ("app.log.part", ".app.log.Xy12"):
+        (inbox / unfinished).write_text(line.format(9), encoding="utf-8")
+    for end in (2, 3):
+        (inbox / "app.log").write_text("".join(map(line.format, range(end))) + "2025-03", encoding="utf-8")
+        done = logad("ingest", "--json", "--lake", empty)
+        assert "app.log: its last line has not ended" in done.stderr
+    assert json.loads(done.stdout)["lines"] == 1
+    assert sum(sum(batch.column("day_lines").to_pylist()) for batch in Lake(empty).scan("ledger")) == 3
+    assert json.loads(logad("ingest", inbox / "app.log", "--json", "--lake", empty).stdout)["lines"] == 1
+
+
 def test_days_before_the_first_partition_are_pointed_out(empty: Path, tmp_path: Path) -> None:
     file = tmp_path / "old.log"
     file.write_text("2024-03-03 10:00:00,000 INFO [r] service.a: hello\n", encoding="utf-8")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from logad_pipeline.lake.alerts import fold_alerts, read_alerts, suppressed_hits
 from logad_pipeline.lake.feedback import record_feedback, withdraw_feedback
+from logad_pipeline.lake.landing import land
 from logad_pipeline.lake.notices import give_notice, to_be_told
+from logad_pipeline.lake.schemas import ALERTS
 from logad_pipeline.lake.suppressions import (
     BadSuppressions,
     Suppression,
@@ -18,9 +23,11 @@ from logad_pipeline.lake.suppressions import (
     suppressions_file,
 )
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.lake.training_stream import choose
 from logad_pipeline_tests.tiny_model import FOREIGN
 
-from .judged import DAY, after, alarms, judge, put_day
+from .judged import DAY, after, alarms, judge, prepare, put_day
+from .small_models import YEAR, raw_lines, stamped
 
 AGAIN = timedelta(days=30)
 
@@ -46,6 +53,36 @@ def test_alarms_about_one_line_are_one_alert_with_first_and_last_seen(alarmed: L
     assert next_day.first_time is not None
     assert next_day.first_time.date() == after(1)
     assert both.last_time == next_day.last_time
+
+
+def test_an_alarm_that_comes_late_is_the_first_seen_of_later_days(alarmed: Lake) -> None:
+    put_day(alarmed, after(-3), foreign=(12,))
+    judge(alarmed, after(-3))
+    [early] = fold_alerts(alarmed, after(-3))
+    for days in ([after(1)], [DAY, after(1)]):
+        [later] = read_alerts(alarmed, days)
+        assert later.first_seen == early.first_time
+    [early] = read_alerts(alarmed, [after(-3)])
+    assert early.first_seen == early.first_time
+    assert read_alerts(alarmed, []) == []
+
+
+def test_a_contested_alarm_stays_contested_when_its_day_is_cut_anew(alarmed: Lake) -> None:
+    [contested, _] = before = alarms(alarmed, DAY)
+    record_feedback(alarmed, contested, "normal")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, hour, lines in (("web1.log.1", "09", 7), ("web1.log.2", "11", 3)):
+            late = [line.replace(" 10:", f" {hour}:") for line in stamped(DAY, raw_lines(lines))]
+            file = Path(folder) / name
+            file.write_text("".join(f"{line}\n" for line in late), encoding="utf-8")
+            land(alarmed, file, year=YEAR)
+    prepare(alarmed, DAY)
+    judge(alarmed, DAY)
+    now = alarms(alarmed, DAY)
+    assert not set(now) & set(before)
+    assert [(alert.windows, alert.contested) for alert in fold_alerts(alarmed, DAY)] == [(2, 1)]
+    choice = choose(alarmed, [DAY], "all", 28, habit_days=0)
+    assert (len(choice.readmitted & set(now)), choice.left_out) == (1, 1)
 
 
 def test_another_host_is_another_alert(alarmed: Lake) -> None:
@@ -87,6 +124,13 @@ def test_n_more_are_counted_in_order_of_time_whenever_days_are_folded(alarmed: L
         assert [alert.suppressed for alert in fold_alerts(alarmed, DAY)] == [2]
         assert [alert.suppressed for alert in fold_alerts(alarmed, after(1))] == [1]
         assert suppressed_hits(alarmed) == {"three": 3}
+
+
+def test_no_more_than_n_are_kept_quiet_when_an_earlier_day_is_folded_last(alarmed: Lake) -> None:
+    add_suppression(alarmed, Suppression(name="three", reason="r", source="web1.log", more=3))
+    assert [alert.suppressed for alert in fold_alerts(alarmed, after(1))] == [2]
+    assert [alert.suppressed for alert in fold_alerts(alarmed, DAY)] == [1]
+    assert suppressed_hits(alarmed) == {"three": 3}
 
 
 @pytest.mark.parametrize(
@@ -161,6 +205,35 @@ def test_an_alert_is_told_once_to_each(alarmed: Lake) -> None:
     judge(alarmed, after(40))
     fold_alerts(alarmed, after(40))
     assert len(told(alarmed, after(40))) == 1, "after a long quiet it is new"
+
+
+def came(lake: Lake, day: date, open_alarms: int = 1) -> None:
+    """An alert of that day, as it stands in the table."""
+    row = dict.fromkeys(ALERTS.names) | {
+        "day": day, "alert_id": "a", "source": "s", "group_key": "", "text_id": 1, "text": "t", "windows": 1,
+        "contested": 1 - open_alarms, "suppressed": 0, "suppression": "", "score": 0.9, "risk": "high",
+        "window_ids": ["w"], "model_version": "1",
+    }  # fmt: skip
+    lake.replace_day("alerts", day, [pa.RecordBatch.from_pylist([row], schema=ALERTS)])
+
+
+def test_an_alert_that_goes_on_is_told_once_however_long(lake: Lake) -> None:
+    days = [0, 7, 30, 50, 70, 101, 120]
+    heard = []
+    for number in days:
+        came(lake, after(number))
+        heard += [number for _ in told(lake, after(number))]
+    assert heard == [0, 101], "31 days without it are a longer quiet"
+    came(lake, after(60), open_alarms=0)
+    assert told(lake, after(60)) == []
+
+
+def test_an_alert_whose_return_could_not_be_told_is_told_the_next_day(lake: Lake) -> None:
+    came(lake, DAY)
+    assert len(told(lake, DAY)) == 1
+    for number in (40, 41):
+        came(lake, after(number))
+    assert len(told(lake, after(41))) == 1, "nobody was told of the day before"
 
 
 def test_what_nobody_wants_to_hear_is_not_told(alarmed: Lake) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from logad_pipeline.lake.feedback import (
     UnknownWindow,
+    _alike,
     feedback_history,
     read_feedback,
     record_feedback,
@@ -22,7 +23,7 @@ from logad_pipeline.lake.windowing import cut_day
 from logad_pipeline_tests.tiny_model import WINDOW
 
 from .conftest import WriteLog
-from .small_models import YEAR, raw_lines, stamped, text_model
+from .small_models import RAW_CYCLE, YEAR, raw_lines, stamped, text_model
 
 DAY = date(YEAR, 3, 8)
 SAID = datetime(YEAR, 3, 9, 8, tzinfo=UTC)
@@ -99,3 +100,60 @@ def test_a_lake_of_an_earlier_release_gets_the_table(cut: Lake) -> None:
     assert read_feedback(cut) == {}
     record_feedback(cut, window_ids(cut)[0], "normal", at=SAID)
     assert len(read_feedback(cut)) == 1
+
+
+# ---------------------------------------------------------------- a day that is cut anew
+
+
+def cut_anew(lake: Lake, write_log: WriteLog, lines: int) -> None:
+    """As many lines of the log arrive late, from before the others."""
+    messages = [line.replace(" 10:", " 09:") for line in stamped(DAY, raw_lines(lines))]
+    land(lake, write_log("app.log.1", messages), year=YEAR)
+    normalise_day(lake, DAY, WINDOW.group_by)
+    cut_day(lake, DAY, WINDOW)
+
+
+def text_ids(lake: Lake) -> dict[str, list[int]]:
+    return {row["window_id"]: row["text_ids"] for batch in lake.scan("windows") for row in batch.to_pylist()}
+
+
+def test_a_verdict_stays_with_its_texts_when_late_lines_have_the_day_cut_anew(cut: Lake, write_log: WriteLog) -> None:
+    before = text_ids(cut)
+    [first, second] = sorted(before)[:2]
+    record_feedback(cut, first, "normal", at=SAID)
+    record_feedback(cut, second, "anomalous", at=SAID)
+    cut_anew(cut, write_log, len(RAW_CYCLE))
+    now = text_ids(cut)
+    assert not now.keys() & before.keys(), "all windows have other ids"
+    said = read_feedback(cut, [DAY])
+    assert {each.window_id: now[key] for key, each in said.items()} == {key: before[key] for key in (first, second)}
+
+
+def test_a_verdict_of_an_earlier_cut_can_be_replaced(cut: Lake, write_log: WriteLog) -> None:
+    texts = text_ids(cut)
+    old = min(texts)
+    record_feedback(cut, old, "normal", at=SAID)
+    cut_anew(cut, write_log, len(RAW_CYCLE))
+    [new] = read_feedback(cut)
+    assert new in text_ids(cut).keys() - texts.keys()
+    record_feedback(cut, new, "anomalous", at=SAID + timedelta(hours=1))
+    assert {key: said.verdict for key, said in read_feedback(cut).items()} == {new: "anomalous"}
+    withdraw_feedback(cut, new, at=SAID + timedelta(hours=2))
+    assert read_feedback(cut) == {}
+
+
+def test_a_verdict_of_an_earlier_cut_can_be_taken_back(cut: Lake, write_log: WriteLog) -> None:
+    for window in window_ids(cut)[:2]:
+        record_feedback(cut, window, "normal", at=SAID)
+    cut_anew(cut, write_log, len(RAW_CYCLE))
+    one, other = read_feedback(cut).items()
+    for window in (one[0], other[1].window_id):
+        withdraw_feedback(cut, window, at=SAID + timedelta(hours=1))
+    assert read_feedback(cut) == {}
+
+
+def test_a_window_that_got_another_rare_line_is_another() -> None:
+    holding = dict.fromkeys(range(6), 10) | {7: 1, 8: 1}
+    assert _alike(frozenset({1, 2, 3, 4, 7}), frozenset({3, 4, 7, 5, 0}), holding) > 0.5
+    assert _alike(frozenset({1, 2, 3, 4, 7}), frozenset({1, 2, 3, 4, 5}), holding) < 0.5
+    assert _alike(frozenset({1, 2, 7, 8}), frozenset({3, 4, 7, 0}), holding) < 0.5

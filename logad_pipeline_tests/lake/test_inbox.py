@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 from datetime import UTC, date
@@ -12,8 +13,13 @@ import pytest
 
 from logad_pipeline.lake.inbox import Look, Seen, land_new_lines, look_into
 from logad_pipeline.lake.landing import land
-from logad_pipeline.lake.ledger import raw_parts
+from logad_pipeline.lake.ledger import path_in, raw_parts, restore
+from logad_pipeline.lake.normalising import normalise_day
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.lake.triage import raw_lines as raw_lines_of
+from logad_pipeline.lake.windowing import cut_day
+from logad_pipeline.logs.reader import UnreadableInput
+from logad_pipeline_tests.tiny_model import WINDOW
 
 from .small_models import YEAR, raw_lines, stamped
 
@@ -43,6 +49,15 @@ def look(lake: Lake, seen: dict[str, Seen] | None = None, now: float = LATER, mo
 
 def look_twice(lake: Lake) -> Look:
     return look(lake, look(lake).seen)
+
+
+def grow(lake: Lake, texts: list[str], name: str = "app.log") -> Look:
+    """Look at a file as it is after each of several writers' visits; the last look."""
+    found = Look()
+    for number, text in enumerate(texts):
+        drop(lake, name, text, written=WRITTEN + number)
+        found = look(lake, look(lake, found.seen).seen)
+    return found
 
 
 def landed_lines(lake: Lake) -> int:
@@ -138,6 +153,119 @@ def test_its_rotated_copy_adds_only_what_is_new(pack: bool, lake: Lake) -> None:
     assert landed_lines(lake) == 12, found
 
 
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_log_of_several_parts_is_known_under_any_name_and_at_any_tick(pack: bool, lake: Lake) -> None:
+    whole = lines_of(DAY, 0, 9)
+    before = grow(lake, [lines_of(DAY, 0, 5)])
+    drop(lake, "app.log", whole, written=WRITTEN + 9)
+    waiting = look(lake, before.seen)
+    for _ in range(2):
+        look(lake, waiting.seen)
+    assert landed_lines(lake) == 9
+    (lake.path("inbox") / "app.log").unlink()
+    drop(lake, "app.log.1.gz" if pack else "app.log.1", gzip.compress(whole.encode()) if pack else whole)
+    [again] = look_twice(lake).landed.values()
+    assert (again.already_landed, again.lines, again.days) == (True, 9, {DAY: 9})
+    assert landed_lines(lake) == 9
+
+
+def test_the_same_rest_of_two_logs_or_twice_of_one_is_landed_each_time(lake: Lake) -> None:
+    for name, first in (("a.log", 0), ("b.log", 2)):
+        grow(lake, [lines_of(DAY, first, first + 2), lines_of(DAY, first, first + 2) + lines_of(DAY, 8, 9)], name)
+    assert landed_lines(lake) == 6
+    start, lost = lines_of(DAY, 0, 1), lines_of(DAY, 1, 2)
+    grow(lake, [start + lost * times for times in range(5)], "c.log")
+    assert landed_lines(lake) == 11
+
+
+def test_a_rest_goes_on_where_its_log_was(lake: Lake) -> None:
+    whole = lines_of(DAY, 0, 5) + "\n" + '  File "x.py", line 3\n' + "\n" + lines_of(NEXT, 0, 2)
+    ends = [len(whole[: whole.index("\n", at) + 1]) for at in (len(lines_of(DAY, 0, 4)), len(lines_of(DAY, 0, 5)) + 2)]
+    found = grow(lake, [whole[: ends[0]], whole[: ends[1]], whole])
+    assert landed_lines(lake) == 10
+    parts = [*raw_parts(lake, DAY), *raw_parts(lake, NEXT)]
+    assert {row.format for row in parts} == {parts[0].format}, "a traceback alone would be plain text"
+    assert sum(row.day_lines for row in raw_parts(lake, DAY)) == 8, "lines without a time go with those before"
+    assert sorted(run for row in parts for run in row.runs) == [(1, 5), (6, 2), (8, 1), (9, 2)]
+    out = io.BytesIO()
+    assert restore(lake, found.landed["app.log"].sha, out.write) == 10
+    assert out.getvalue() == whole.encode()
+    for day, records in ((DAY, 5), (NEXT, 2)):
+        account = normalise_day(lake, day, "host")
+        assert (account.balanced, account.records) == (True, records)
+
+
+def test_a_window_over_the_end_of_a_part_shows_the_lines_of_both(lake: Lake) -> None:
+    grow(lake, [lines_of(DAY, 0, 3), lines_of(DAY, 0, 8)])
+    normalise_day(lake, DAY, WINDOW.group_by)
+    cut_day(lake, DAY, WINDOW)
+    [window] = [
+        row["window_id"] for batch in lake.scan("windows") for row in batch.to_pylist() if row["first_line"] == 1
+    ]
+    shown = list(raw_lines_of(lake, DAY, window, 1).lines)
+    assert [(line.number, line.in_window, line.gap) for line in shown] == [
+        (number, number <= 5, False) for number in range(1, 7)
+    ]
+    assert "".join(f"{line.text}\n" for line in shown) == lines_of(DAY, 0, 6)
+
+
+def test_the_years_of_a_rest_follow_on(lake: Lake, tmp_path: Path) -> None:
+    log = tmp_path / "syslog"
+    texts = ["Dec 30 10:00:00 h app: a\n", "Dec 31 10:00:00 h app: b\nJan  1 10:00:00 h app: c\n"]
+    for end in (1, 2):
+        log.write_text("".join(texts[:end]), encoding="utf-8")
+        land_new_lines(lake, log, year=2015, tz=UTC)
+    assert lake.days("ledger") == [date(2015, 12, 30), date(2015, 12, 31), date(2016, 1, 1)]
+    assert normalise_day(lake, date(2016, 1, 1), "host").records == 1
+
+
+def test_after_lines_that_tell_nothing_a_rest_is_looked_at_anew(lake: Lake) -> None:
+    found = grow(lake, ["starting\n", "starting\n" + lines_of(NEXT, 0, 3)])
+    assert found.days == [NEXT]
+    assert found.landed["app.log"].format != "plain"
+
+
+def test_a_last_line_waits_for_its_end(lake: Lake) -> None:
+    whole = lines_of(DAY, 0, 6)
+    cut = len(lines_of(DAY, 0, 4)) + 20
+    found = grow(lake, [whole[:20], whole[:cut]])
+    assert (landed_lines(lake), found.waiting) == (4, ["app.log"])
+    assert look(lake, found.seen).waiting == ["app.log"]
+    drop(lake, "app.log", whole, written=WRITTEN + 9)
+    assert look(lake, look(lake, found.seen).seen).waiting == []
+    assert landed_lines(lake) == 6
+    assert normalise_day(lake, DAY, "host").records == 6
+
+
+@pytest.mark.parametrize("name", ["app.log.1", "app.log.1.gz"])
+def test_a_last_line_of_a_rotated_log_waits_no_longer(name: str, lake: Lake) -> None:
+    text = lines_of(DAY, 0, 6)[:-1]
+    grow(lake, [text])
+    assert landed_lines(lake) == 5
+    drop(lake, name, gzip.compress(text.encode()) if name.endswith("gz") else text)
+    look_twice(lake)
+    assert landed_lines(lake) == 6
+
+
+def test_a_last_line_that_nobody_ends_for_a_day_is_one(lake: Lake) -> None:
+    found = grow(lake, [lines_of(DAY, 0, 6)[:-1]])
+    found = look(lake, found.seen, now=LATER + 86_000)
+    assert landed_lines(lake) == 5
+    found = look(lake, found.seen, now=LATER + 86_500)
+    assert (landed_lines(lake), found.waiting) == (6, [])
+
+
+def test_a_lost_part_of_a_log_that_goes_on_is_written_anew(lake: Lake) -> None:
+    found = grow(lake, [lines_of(DAY, 0, 4), lines_of(DAY, 0, 6), lines_of(DAY, 0, 9)])
+    parts = [path_in(lake, row) for row in raw_parts(lake, DAY)]
+    before = [part.read_bytes() for part in parts]
+    for part in parts[1:]:
+        part.unlink()
+    land_new_lines(lake, lake.path("inbox") / "app.log", tz=UTC)
+    assert [part.read_bytes() for part in parts] == before
+    assert landed_lines(lake) == 9, found
+
+
 def test_the_same_lines_packed_are_the_same(lake: Lake, tmp_path: Path) -> None:
     plain, packed = tmp_path / "app.log.1", tmp_path / "app.log.2.gz"
     plain.write_text(lines_of(DAY, 0, 10), encoding="utf-8")
@@ -149,6 +277,12 @@ def test_the_same_lines_packed_are_the_same(lake: Lake, tmp_path: Path) -> None:
     other.create()
     assert not land(other, packed, year=YEAR).already_landed
     assert land_new_lines(other, plain, tz=UTC).already_landed
+
+
+def test_what_can_be_read_only_once_is_refused_and_not_waited_for(lake: Lake, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnreadableInput, match="save it to a file"):
+        land_new_lines(lake, tmp_path / "pipe", tz=UTC)
 
 
 def test_a_file_of_another_source_that_begins_alike_is_another(lake: Lake) -> None:

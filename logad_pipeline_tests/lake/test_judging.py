@@ -14,10 +14,10 @@ from logad_pipeline.lake.feedback import record_feedback
 from logad_pipeline.lake.judged_days import judged_day, judged_days
 from logad_pipeline.lake.promises import promise_days
 from logad_pipeline.lake.scoring import VerdictChange
-from logad_pipeline.lake.tables import DayReopened, Lake
+from logad_pipeline.lake.tables import DayReopened, Lake, LakeDamaged
 from logad_pipeline.lake.thresholds import DayThreshold, Promise, kind_of, threshold_of_day
 
-from .judged import DAY, PROMISE, after, alarms, judge, prepare, put_day
+from .judged import DAY, PROMISE, after, alarms, judge, mask_as_before, prepare, put_day
 
 
 def verdicts(lake: Lake, *days: Any) -> list[dict[str, Any]]:
@@ -90,6 +90,21 @@ def test_a_day_that_is_cut_anew_meanwhile_is_not_taken_for_judged(
         judge(lake, DAY)
     monkeypatch.undo()
     assert days_behind(lake, judged=True) == {DAY: 2}
+    judge(lake, DAY)
+    assert days_behind(lake, judged=True) == {}
+
+
+def test_a_day_of_older_masks_is_behind_until_it_is_prepared_and_judged_anew(lake: Lake) -> None:
+    for number in range(2):
+        put_day(lake, after(number))
+        judge(lake, after(number))
+    mask_as_before(lake, DAY, "normalized", "windows", "scores")
+    assert days_behind(lake, judged=True) == days_behind(lake, judged=False) == {DAY: 1}
+    with pytest.raises(LakeDamaged, match="masked by version 0"):
+        judge(lake, DAY)
+    prepare(lake, DAY)
+    assert days_behind(lake, judged=False) == {}
+    assert days_behind(lake, judged=True) == {DAY: 1}, "its verdicts are of the older masks"
     judge(lake, DAY)
     assert days_behind(lake, judged=True) == {}
 

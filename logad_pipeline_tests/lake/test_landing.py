@@ -136,7 +136,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
     lake: Lake, write_log: WriteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_log("app.log", ["2024-01-01 00:00:00,000 INFO a: one"])
-    split = landing._split
+    split = landing.split_lines
 
     def split_and_grow(*args: object) -> object:
         found = split(*args)  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
             file.write("2024-01-01 00:00:01,000 INFO a: two\n")
         return found
 
-    monkeypatch.setattr(landing, "_split", split_and_grow)
+    monkeypatch.setattr(landing, "split_lines", split_and_grow)
     with pytest.raises(UnreadableInput, match="changed while it was read; ingest it again"):
         land(lake, path)
     assert nothing_left(lake)

@@ -8,10 +8,10 @@ from datetime import date
 import pytest
 
 from logad_pipeline.lake.feedback import record_feedback
-from logad_pipeline.lake.tables import Lake
+from logad_pipeline.lake.tables import Lake, LakeDamaged
 from logad_pipeline.lake.training_stream import choose, window_stream
 
-from .judged import DAY, after, alarms, judge, put_day
+from .judged import DAY, after, alarms, judge, mask_as_before, prepare, put_day
 
 DAYS = [after(number) for number in range(6)]
 
@@ -56,6 +56,21 @@ def test_alarms_are_left_out_unless_somebody_calls_them_normal(lake: Lake) -> No
     assert (choice.left_out, choice.readmitted, len(stream.ids)) == (1, {first}, 13)
     [vouched] = stream.vouched
     assert "kernel panic" in stream.windows.text(int(stream.ids[vouched]))
+
+
+def test_windows_of_older_masks_are_not_learned(lake: Lake) -> None:
+    for number in range(2):
+        put_day(lake, after(number))
+    mask_as_before(lake, DAY, "normalized", "windows")
+    days = [DAY, after(1)]
+    choice = choose(lake, days, "all", 28)
+    assert (choice.days, choice.outdated) == ((after(1),), (DAY,))
+    with pytest.raises(LakeDamaged, match=f"{DAY}.*other rules.*prepare_days"):
+        window_stream(lake, days)
+    with pytest.raises(LakeDamaged, match="prepare_days"):
+        choose(lake, [DAY], "all", 28)
+    prepare(lake, DAY)
+    assert choose(lake, days, "all", 28).outdated == ()
 
 
 def test_what_is_called_anomalous_leaves_however_normal_it_scored(lake: Lake) -> None:
