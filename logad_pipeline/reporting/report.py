@@ -235,7 +235,8 @@ def _day_rows(data: ReportData) -> list[tuple[str, ...]]:
     if data.promise:
         rows = [(str(day.day), day.windows, day.alarms, f"{day.confirmed:,}", day.allowed) for day in data.promise]
     else:
-        rows = [(str(day), windows, alerts, "", windows * data.promised_rate) for day, windows, alerts in data.by_day or ()]
+        promised = data.promised_rate
+        rows = [(str(day), windows, alerts, "", windows * promised) for day, windows, alerts in data.by_day or ()]
     return [
         (label(day, 40), f"{windows:,}", f"{alerts:,}", confirmed,
          percent(alerts / windows) if windows else "none", f"{allowed:.3g}")
