@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from logad_pipeline.detectors.ensemble import ModelNotFound
+from logad_pipeline.detectors.ensemble import _FORMAT, ModelNotFound
 from logad_pipeline.registry.fetch import load_model, newest_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 from logad_pipeline.settings import load_settings
@@ -132,7 +132,7 @@ def test_a_model_of_an_older_format_says_so_and_what_to_do(spare: Deployed, tmp_
     of_an_older_format(files / "artifacts" / "model")
     version = add_version(spare, files)
     with pytest.raises(
-        ModelNotFound, match=rf"models:/logad/{version} .*`logad train`.*format 1, this release reads 3"
+        ModelNotFound, match=rf"models:/logad/{version} .*`logad train`.*format 1, this release reads {_FORMAT}"
     ):
         spare.registry.load(f"models:/logad/{version}")
     assert not spare.registry.loads(version)
