@@ -36,7 +36,7 @@ class Endless(io.RawIOBase):
 
 
 def open_stream(app: APIFlask, body: Endless) -> TestResponse:
-    """A stream that is open, none of whose answer was read."""
+    """A stream that is open, whose first row has come."""
     environ = {"wsgi.input": io.BufferedReader(body), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
     return app.test_client().post(
         "/score_batch", content_type="application/x-ndjson", environ_overrides=environ, buffered=False
