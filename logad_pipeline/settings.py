@@ -88,8 +88,8 @@ class ServingSettings(BaseModel):
     max_sequences: int = Field(1000, ge=1)
     max_streams: int = Field(8, ge=1)
     """Streams that may be open at once; each holds a thread, of which at least one is kept for other requests."""
-    stream_idle_seconds: float = Field(60.0, gt=0)
-    """Within which a stream's next line must have come."""
+    stream_idle_seconds: float = Field(50.0, gt=0, lt=60)
+    """Within which a stream's next line must have come; at 60 the server takes the connection for dead."""
     read_seconds: float = Field(20.0, gt=0)
     """Within which a request's headers and body must have come."""
     reload_seconds: float = Field(10.0, gt=0)

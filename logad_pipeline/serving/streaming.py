@@ -127,7 +127,8 @@ class _Incoming:
         """Wait until a key may ask again, or until the stream must end."""
         until = time.monotonic() + seconds
         while not self._own.stopping and (left := until - time.monotonic()) > 0:
-            self._left.wait(min(left, _LOOK_SECONDS))
+            if self._left.wait(min(left, _LOOK_SECONDS)):
+                return
 
     def leave(self) -> None:
         """Read no more; what the client still sends goes nowhere."""
