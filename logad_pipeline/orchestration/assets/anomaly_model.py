@@ -68,6 +68,11 @@ def anomaly_model(
         held_out=config.held_out_days, habit_days=settings.retraining.habit_days,
     )  # fmt: skip
     days = choice.days
+    if choice.outdated:
+        context.log.warning(
+            "%d days from %s on are left out: masked by an earlier release; materialise normalized_logs and windows "
+            "of them again", len(choice.outdated), choice.outdated[0],
+        )  # fmt: skip
     spec = settings.fit_spec()
     wanted = not RECORD_DETECTORS.keys().isdisjoint(spec.detectors)
     if wanted and (lacking := days_without_facts(lake, days)):

@@ -9,6 +9,7 @@ import dagster as dg
 from logad_pipeline.lake.arrivals import days_behind
 from logad_pipeline.lake.inbox import Look, Seen, look_into
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.orchestration.jobs import OF_DAYS, Job
 from logad_pipeline.orchestration.partitions import RANGE_END, RANGE_START
 from logad_pipeline.orchestration.requests import due, over_days, status, stopping_days, unfinished, within_partitions
@@ -72,8 +73,9 @@ def _requests(context: dg.SensorEvaluationContext, settings: Settings, lake: Lak
     for request in over_days(days, "inbox", "", job=job, apart=apart):
         first, last = (request.tags[end] for end in (RANGE_START, RANGE_END))
         files = sum(count for day, count in behind.items() if first <= str(day) <= last)
-        # More files are another request; the same again is one that has failed.
-        requests.append(request.with_replaced_attrs(run_key=f"{request.job_name} {first} {last} {files} files"))
+        # More files, or other masks, are another request; the same again is one that has failed.
+        key = f"{request.job_name} {first} {last} {files} files, masks {MASK_VERSION}"
+        requests.append(request.with_replaced_attrs(run_key=key))
     now, waiting = due(context.instance, requests, settings.zone)
     for words in waiting:
         context.log.warning("%s", words)
