@@ -41,6 +41,12 @@ def sinks(settings: AlertSettings) -> dict[str, Send]:
     return found
 
 
+def _host(url: str) -> str:
+    """Where a webhook is, without its path and name: those may be its secret."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
 def post(url: str, notice: dict[str, Any], pause_seconds: float = 1.0) -> None:
     """Post a notice as JSON; three attempts where the other side does not answer, is busy or in trouble.
 
@@ -60,12 +66,12 @@ def post(url: str, notice: dict[str, Any], pause_seconds: float = 1.0) -> None:
         except urllib.error.HTTPError as error:
             reason = f"answered {error.code} {error.reason}"
             if error.code < 500 and error.code not in _PASSING:
-                what = f"webhook at {urlsplit(url).hostname}: {reason} to {notice['id']}"
+                what = f"webhook at {_host(url)}: {reason} to {notice['id']}"
                 raise NoticeRefused(f"{what}; it is told again with the next run") from error
         except (OSError, ValueError) as error:
             reason = str(error)
         if attempt == ATTEMPTS:
-            raise NoticeFailed(f"webhook at {urlsplit(url).hostname}: {reason}; it is told again with the next run")
+            raise NoticeFailed(f"webhook at {_host(url)}: {reason}; it is told again with the next run")
         time.sleep(pause_seconds * attempt)
 
 

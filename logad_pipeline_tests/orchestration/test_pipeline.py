@@ -339,7 +339,7 @@ def test_a_champion_of_an_older_format_stands_in_no_ones_way(spare: Deployed, tm
     client.set_registered_model_alias("logad", CHAMPION, version)
     registry.annotate("1", {"gate": json.dumps({"passed": True, "against": "", "reason": ""})})
     before = spare.rows("scores")
-    with pytest.raises(RunFailed, match=r"model format 1, this release reads 3"):
+    with pytest.raises(RunFailed, match=r"model format 1, this release reads 4"):
         run_job(spare.settings, "judge_days", (DAYS[0], DAYS[0]))
     assert spare.rows("scores") == before
     told = materialise_champion(spare)
