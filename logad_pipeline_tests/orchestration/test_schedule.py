@@ -26,8 +26,10 @@ def location(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 
 
 def requests_at(location: dg.Definitions, moment: datetime) -> list[dg.RunRequest]:
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(instance, moment, repository_def=location.get_repository_def())
+    with (
+        dg.instance_for_test() as instance,
+        dg.build_schedule_context(instance, moment, repository_def=location.get_repository_def()) as context,
+    ):
         tick = location.resolve_schedule_def("daily_scoring").evaluate_tick(context)
     return list(tick.run_requests or ())
 
