@@ -295,12 +295,8 @@ class WindowSet:
         """
         if len(self) <= most:
             return np.arange(len(self)), self.counts
-        order = np.argsort(-self.counts, kind="stable")
-        often, seldom = order[: most // 2], order[most // 2 :]
-        drawn = seldom[np.linspace(0, len(seldom) - 1, most - len(often)).astype(np.int64)]
-        scale = self.counts[seldom].sum() / self.counts[drawn].sum()
-        counts = np.concatenate([self.counts[often], np.maximum(1, np.round(self.counts[drawn] * scale))])
-        return np.concatenate([often, drawn]), counts.astype(np.int64)
+        chosen, counts = stand_ins(self.counts, most)
+        return chosen, np.maximum(1, np.round(counts)).astype(np.int64)
 
     def joined(self, other: WindowSet) -> WindowSet:
         """Both sets, one after the other, over the texts of both; what is in both is there twice."""
@@ -321,6 +317,18 @@ class WindowSet:
         lengths = np.diff(self.offsets)[indices]
         ends = np.cumsum(lengths)
         return np.asarray(np.repeat(self.offsets[indices] - (ends - lengths), lengths) + np.arange(lengths.sum()))
+
+
+def stand_ins(counts: npt.NDArray[Any], most: int) -> tuple[IntArray, npt.NDArray[np.float64]]:
+    """Numbers of ``most`` things out of more, and what each counts for.
+
+    The most frequent half stand for themselves, a regular sample of the others for all of these.
+    """
+    order = np.argsort(-counts, kind="stable")
+    often, seldom = order[: most // 2], order[most // 2 :]
+    drawn = seldom[np.linspace(0, len(seldom) - 1, most - len(often)).astype(np.int64)]
+    scale = counts[seldom].sum() / counts[drawn].sum()
+    return np.concatenate([often, drawn]), np.concatenate([counts[often], counts[drawn] * scale])
 
 
 class WindowIndex:

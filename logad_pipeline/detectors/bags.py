@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.measure import distance_to_measure
-from logad_pipeline.windows import WindowSet
+from logad_pipeline.windows import WindowSet, stand_ins
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -137,17 +137,14 @@ class MeasureDistance:
         for row, key in enumerate(keys):
             first.setdefault(key, row)
         number = {key: i for i, key in enumerate(first)}
-        summed = np.bincount([number[key] for key in keys], weights=counts, minlength=len(first))
+        places = [number[key] for key in keys]
+        summed = np.bincount(places, weights=counts, minlength=len(first)).astype(np.float64)
         rows = np.fromiter(first.values(), dtype=np.int64)
         if len(rows) > MAX_REFERENCE:
-            half = MAX_REFERENCE // 2
-            order = np.argsort(-summed, kind="stable")
-            rest = order[half:][np.linspace(0, len(order) - half - 1, half).astype(int)]
-            # The sampled ones stand for those that were left out, so that the mass stays what it was.
-            summed[rest] *= summed[order[half:]].sum() / summed[rest].sum()
-            chosen = np.sort(np.concatenate([order[:half], rest]))
-            rows, summed = rows[chosen], summed[chosen]
-        self._reference, self._counts = bags[rows], summed.astype(np.float64)
+            chosen, summed = stand_ins(summed, MAX_REFERENCE)
+            order = np.argsort(chosen)
+            rows, summed = rows[chosen[order]], summed[order]
+        self._reference, self._counts = bags[rows], summed
 
     def score(self, windows: WindowSet) -> FloatArray:
         """Distance in [0, 1], float64 ``[n]``."""

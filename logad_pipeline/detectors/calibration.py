@@ -88,7 +88,7 @@ class TailCalibration:
         # What some windows reach is no rarer than counted, whatever the tail says; it goes on from there.
         last = max(start, int(np.flatnonzero(at_least >= min(_COUNTED, total))[-1]))
         p[start:] = np.maximum(p[start:], p[start] * np.exp(-_drop(values[start:] - values[start], scale, shape)))
-        chosen = np.unique(np.linspace(0, last, min(_KNOTS, last + 1)).round().astype(int))
+        chosen = _spread(last)
         scale += shape * float(values[last] - values[start])
         return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
 
@@ -98,7 +98,7 @@ class TailCalibration:
 
         What lies clearly beyond is as rare as one window more than were held out, and little rarer the further out.
         """
-        chosen = np.unique(np.linspace(0, len(values) - 1, min(_KNOTS, len(values))).round().astype(int))
+        chosen = _spread(len(values) - 1)
         highest = abs(float(values[-1]))
         knots = [*values[chosen].tolist(), float(values[-1]) + _CLEARLY * (highest + 0.2)]
         log10_p = np.log10([*p[chosen], 1 / (windows + 1)]).tolist()
@@ -133,6 +133,11 @@ class TailCalibration:
             tuple(values["knots"]), tuple(values["log10_p"]), values["tail_scale"], values["tail_shape"],
             values["windows"], values["trusted"],
         )  # fmt: skip
+
+
+def _spread(last: int) -> npt.NDArray[np.int64]:
+    """At most ``_KNOTS`` numbers from 0 to ``last``, both among them."""
+    return np.unique(np.linspace(0, last, min(_KNOTS, last + 1)).round().astype(np.int64))
 
 
 def _without_noise(scores: FloatArray) -> FloatArray:

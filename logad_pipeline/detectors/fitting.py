@@ -156,6 +156,8 @@ class _Fit:
         self.detectors = {name: DETECTORS[name].create(self.seed) for name in spec.detectors if name in DETECTORS}
         self.record_detectors: dict[str, RecordDetector] = {}
         self.calibrations: dict[str, Calibration] = {}
+        self._texts = EncodedWindows.unread(self.train)
+        self._ends_early = window_spec.ends_early(stream.windows)[stream.ids]
         self._held = Part.of(stream, np.concatenate([split.choose, split.calibrate]))
         self._learned = Part.of(stream, stretches(stream.ids, split.train[~self.trimmed[split.train]], MAX_COMPARED))
 
@@ -187,7 +189,7 @@ class _Fit:
             _tell(self.progress, f"fitting, {name}", done, len(self.detectors))
             if not detector.fits_at_once:  # those that are, learn while they are calibrated
                 # What is learned from texts alone needs no sample.
-                detector.fit(EncodedWindows.unread(self.train) if detector.reads_texts_only else seen, corrupted)
+                detector.fit(self._texts if detector.reads_texts_only else seen, corrupted)
         _tell(self.progress, "fitting", 1, 1)
 
     def calibrate(self) -> None:
@@ -200,9 +202,10 @@ class _Fit:
         unbroken = np.isin(self._held.ids, self.stream.ids[self._held.rows[latest]])
         self.broken = corrupt(held_out.take(np.flatnonzero(unbroken)), number, self.seed + 1).windows
         broken = self._encode(self.broken, "reading broken windows")
-        seldom = self.window_spec.ends_early(self.stream.windows)[self.stream.ids].mean() < MAX_SHARE_SHORT
+        seldom = self._ends_early.mean() < MAX_SHARE_SHORT
         cut = cut_short(held_out.take(np.flatnonzero(unbroken)), self.window_spec, MAX_SHORT, self.seed)
         short = self._encode(cut, "reading windows cut short") if len(cut) and seldom else None
+        broken_early = self.window_spec.ends_early(self.broken)
         self.held_log10_p: dict[str, FloatArray] = {}
         self.learned_log10_p: dict[str, FloatArray] = {}
         self.broken_log10_p: dict[str, FloatArray] = {}
@@ -217,13 +220,12 @@ class _Fit:
             again = detector.score(learned)[self._learned.place]
             # Those that read texts alone can look at all training windows for nothing.
             every = (
-                np.repeat(detector.score(EncodedWindows.unread(self.train)), self.train.counts)
+                np.repeat(detector.score(self._texts), self.train.counts)
                 if detector.reads_texts_only else again
             )  # fmt: skip
             ends = TailCalibration.fit(before.score(short), cut.counts) if short else None
             self._calibrate(name, held, latest, again, every if detector.judges_learned else None, ends)
-            ends_early = self.window_spec.ends_early(self.broken)
-            self.broken_log10_p[name] = self.calibrations[name].log10_p_value(before.score(broken), ends_early)
+            self.broken_log10_p[name] = self.calibrations[name].log10_p_value(before.score(broken), broken_early)
         if self.stream.facts and any(name in RECORD_DETECTORS for name in self.spec.detectors):
             self._calibrate_records(latest)
 
@@ -239,7 +241,7 @@ class _Fit:
         """Let a detector learn the held-out windows too; what it said of each before it knew them."""
         texts_only = DETECTORS[name].reads_texts_only
         return fit_in_time(
-            lambda: DETECTORS[name].create(self.seed), EncodedWindows.unread(self.train) if texts_only else self._seen,
+            lambda: DETECTORS[name].create(self.seed), self._texts if texts_only else self._seen,
             EncodedWindows.unread(held.windows) if texts_only else held,
             self._held.place, ~self.trimmed[self._held.rows], self._pieces(),
             most=None if texts_only else MAX_LEARNED // 2,
@@ -252,9 +254,8 @@ class _Fit:
         """Calibrate on ``held`` and on ``every`` training window that was scored; of these ``learned`` are noted."""
         calibration = replace(Calibration.fit(held[latest], every), short=short)
         self.calibrations[name] = calibration
-        ends_early = self.window_spec.ends_early(self.stream.windows)[self.stream.ids]
-        self.held_log10_p[name] = calibration.log10_p_value(held, ends_early[self._held.rows])
-        self.learned_log10_p[name] = calibration.log10_p_value(learned, ends_early[self._learned.rows])
+        self.held_log10_p[name] = calibration.log10_p_value(held, self._ends_early[self._held.rows])
+        self.learned_log10_p[name] = calibration.log10_p_value(learned, self._ends_early[self._learned.rows])
 
     def _calibrate_records(self, latest: npt.NDArray[np.bool_]) -> None:
         facts, ends = self._facts_of(self._held.rows)
@@ -266,9 +267,11 @@ class _Fit:
         lent = rng.integers(len(self._held.rows), size=len(self.broken))
         homes = window_of[[place for place, _ in changed]] if changed else np.zeros(0, dtype=np.int64)
         stages, rows = [], self.split.train
-        for piece in (self._held.rows[piece] for piece in self._pieces()):
-            stages.append((self._known_facts(rows), *self._facts_of(piece)))
-            rows = np.concatenate([rows, piece])
+        for piece in self._pieces():
+            first, last = int(piece[0]), int(piece[-1]) + 1
+            mine = facts[ends[first] : ends[last]]
+            stages.append((self._known_facts(rows), mine, ends[first : last + 1] - ends[first]))
+            rows = np.concatenate([rows, self._held.rows[piece]])
         every = self._known_facts(rows)
         for name in (name for name in self.spec.detectors if name in RECORD_DETECTORS):
             _tell(self.progress, f"fitting, {name}", 0, 1)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 PROBLEM_TYPE: Final = "application/problem+json"
 _SHOWN: Final = 20
-_LONGEST_POINTER: Final = 200
+LONGEST_POINTER: Final = 200
 
 
 class FieldError(BaseModel):
@@ -97,7 +97,7 @@ def details(problem: Problem) -> ProblemDetails:
 
 def _pointer(name: str) -> str:
     """``log_seq.3`` as pydantic's adapter writes it, as a pointer."""
-    return "#" if name == "_schema" else ("#/" + name.replace(".", "/"))[:_LONGEST_POINTER]
+    return "#" if name == "_schema" else ("#/" + name.replace(".", "/"))[:LONGEST_POINTER]
 
 
 def _kept(error: HTTPError) -> dict[str, str]:

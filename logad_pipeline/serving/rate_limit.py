@@ -24,23 +24,22 @@ class RateLimit:
 
     def wait(self, name: str, per_minute: int) -> float:
         """Take a token: 0 if there was one, else the seconds until there will be."""
-        most, rate = max(5.0, per_minute / 10), per_minute / 60
         with self._access:
-            now = self._clock()
-            tokens, at = self._buckets.get(name, (most, now))
-            tokens = min(most, tokens + (now - at) * rate)
-            if tokens < 1:
-                self._buckets[name] = (tokens, now)
-                return (1 - tokens) / rate
-            self._buckets[name] = (tokens - 1, now)
-            return 0.0
+            tokens, now, rate = self._filled(name, per_minute)
+            there = tokens >= 1
+            self._buckets[name] = (tokens - there, now)
+            return 0.0 if there else (1 - tokens) / rate
 
     def charge(self, name: str, per_minute: int, count: int) -> float:
         """Take tokens for what is done already, be there as many or not; the seconds until the debt is paid."""
-        most, rate = max(5.0, per_minute / 10), per_minute / 60
         with self._access:
-            now = self._clock()
-            tokens, at = self._buckets.get(name, (most, now))
-            tokens = min(most, tokens + (now - at) * rate) - count
-            self._buckets[name] = (tokens, now)
-            return max(0.0, -tokens / rate)
+            tokens, now, rate = self._filled(name, per_minute)
+            self._buckets[name] = (tokens - count, now)
+            return max(0.0, (count - tokens) / rate)
+
+    def _filled(self, name: str, per_minute: int) -> tuple[float, float, float]:
+        """The tokens of a bucket by now, the time, and how many come in a second."""
+        most, rate = max(5.0, per_minute / 10), per_minute / 60
+        now = self._clock()
+        tokens, at = self._buckets.get(name, (most, now))
+        return min(most, tokens + (now - at) * rate), now, rate

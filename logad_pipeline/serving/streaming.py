@@ -22,7 +22,7 @@ from logad_pipeline.serving.champion import Served
 from logad_pipeline.serving.judging import Judged, answer, judge
 from logad_pipeline.serving.keys import ApiKey
 from logad_pipeline.serving.limits import check_lines, parse_json, too_large
-from logad_pipeline.serving.problems import FieldError, Problem, details
+from logad_pipeline.serving.problems import LONGEST_POINTER, FieldError, Problem, details
 from logad_pipeline.serving.schemas import NamedSequence
 from logad_pipeline.serving.service import Service, service
 
@@ -179,6 +179,6 @@ def _parsed(line: bytes, own: Service) -> NamedSequence | Problem:
         return problem
     except ValidationError as error:
         [first, *_] = error.errors(include_url=False, include_input=False, include_context=False)
-        pointer = ("#/" + "/".join(map(str, first["loc"])))[:200]
+        pointer = ("#/" + "/".join(map(str, first["loc"])))[:LONGEST_POINTER]
         return Problem(422, "invalid", f"{pointer}: {first['msg']}", [FieldError(pointer=pointer, detail=first["msg"])])
     return one
