@@ -19,6 +19,9 @@ _RIDGE: Final = 0.02
 _SHRINK: Final = 5000
 """Normal windows at which the data has as much to say on the weights as the wish for equal ones has: many,
 because what the data says is said by pseudo-anomalies."""
+_EXPONENT: Final = 0.5
+_HARMONIC: Final = 1.0
+"""What models were fused by before they said by what."""
 
 
 def evidence(log10_p: FloatArray) -> FloatArray:
@@ -28,10 +31,12 @@ def evidence(log10_p: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Fusion:
-    """The weighted harmonic mean of several detectors' p-values (Wilson, 2019), as a rarity.
+    """A weighted power mean of several detectors' p-values, ``(sum w p^-r)^(-1/r)`` with ``r`` = 1/2, as a rarity.
 
-    The rarest p-value carries it, so one sharp detector is not drowned by others that see nothing, and
-    the detectors may depend on one another; where several agree, it is rarer than where one stands alone.
+    It stands between the harmonic mean (``r`` = 1; Wilson, 2019), which the rarest p-value alone decides, and
+    the geometric (``r`` -> 0), which a detector that sees nothing holds back: one sharp detector is not drowned,
+    one that drifts does not outdo several that agree. All of this family bear detectors that depend on one
+    another (Vovk and Wang, 2020).
 
     The weights are those of a logistic regression, none below zero and drawn towards equal ones, that tells
     held-out normal windows from pseudo-anomalies made of them. A detector that calls the latter no rarer
@@ -44,10 +49,12 @@ class Fusion:
     Attributes:
         names: the detectors, in the order of the columns.
         weights: theirs, ``>= 0``, with a sum of 1.
+        exponent: ``r``, ``> 0``.
     """
 
     names: tuple[str, ...]
     weights: tuple[float, ...]
+    exponent: float = _EXPONENT
 
     @classmethod
     def fit(cls, names: Sequence[str], normal: FloatArray, broken: FloatArray, floor: float = 0.25) -> Self:
@@ -101,12 +108,13 @@ class Fusion:
         return Fusion(
             tuple(name for name, _ in kept),
             tuple(weight / total if total else 1 / len(kept) for _, weight in kept),
+            self.exponent,
         )
 
     def __call__(self, log10_p: Mapping[str, FloatArray]) -> FloatArray:
         """The fused rarity, float64 ``[n]``, ``>= 0``: of no p-value itself, so calibrate it again."""
         columns = np.stack([evidence(log10_p[name]) for name in self.names], axis=1)
-        return np.asarray(np.log10(10**columns @ np.array(self.weights)))
+        return np.asarray(np.log10(10 ** (self.exponent * columns) @ np.array(self.weights)) / self.exponent)
 
     def with_share(self, names: Sequence[str], share: float) -> Fusion:
         """The same with the weights of ``names`` scaled to a sum of ``share``, and those of the rest to what is left.
@@ -117,13 +125,14 @@ class Fusion:
         if not 0 < chosen < 1:
             return self
         scale = {True: share / chosen, False: (1 - share) / (1 - chosen)}
-        return Fusion(self.names, tuple(w * scale[n in names] for n, w in zip(self.names, self.weights, strict=True)))
+        weights = tuple(w * scale[n in names] for n, w in zip(self.names, self.weights, strict=True))
+        return Fusion(self.names, weights, self.exponent)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {"names": list(self.names), "weights": list(self.weights)}
+        return {"names": list(self.names), "weights": list(self.weights), "exponent": self.exponent}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_dict` gave."""
-        return cls(tuple(values["names"]), tuple(values["weights"]))
+        return cls(tuple(values["names"]), tuple(values["weights"]), values.get("exponent", _HARMONIC))

@@ -25,6 +25,21 @@ def test_one_that_is_very_sure_and_several_that_are_fairly_sure_both_count() -> 
     assert several > fusion({name: np.array([-3.0 if name == "a" else -0.2]) for name in fusion.names})[0]
 
 
+def test_the_mean_lies_between_the_harmonic_and_the_geometric_one() -> None:
+    columns = {"a": np.array([-6.0, -2.0]), "b": np.array([-0.5, -2.0])}
+    harmonic, geometric = np.log10((10**6 + 10**0.5) / 2), (6 + 0.5) / 2
+    fused = Fusion(("a", "b"), (0.5, 0.5))(columns)
+    assert geometric < fused[0] < harmonic
+    assert fused[1] == pytest.approx(2.0), "of equal p-values every mean is the same"
+
+
+def test_a_drifting_detector_does_not_outdo_several_that_agree() -> None:
+    fusion = Fusion(tuple("abcdefgh"), (1 / 8,) * 8)
+    drifting, agreed = np.array([-0.5] * 7 + [-3.3]), np.array([-2.5] * 4 + [-0.5] * 4)
+    one, several = (fusion({name: row[[i]] for i, name in enumerate(fusion.names)})[0] for row in (drifting, agreed))
+    assert several > one
+
+
 def test_a_share_of_the_weight_can_be_given_to_some() -> None:
     fusion = Fusion(("a", "b", "c"), (0.5, 0.25, 0.25)).with_share(["c"], 0.5)
     assert fusion.weights == pytest.approx((1 / 3, 1 / 6, 0.5))
@@ -71,3 +86,9 @@ def test_leaving_one_out_scales_the_others_up() -> None:
 def test_it_is_written_and_read() -> None:
     fusion = Fusion(("a", "b"), (0.25, 0.75))
     assert Fusion.from_dict(fusion.to_dict()) == fusion
+
+
+def test_a_model_of_before_is_fused_as_it_was_calibrated() -> None:
+    fusion = Fusion.from_dict({"names": ["a", "b"], "weights": [0.5, 0.5]})
+    fused = fusion({"a": np.array([-6.0]), "b": np.array([-0.5])})
+    assert fused[0] == pytest.approx(np.log10((10**6 + 10**0.5) / 2)), "the harmonic mean"
