@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,13 +26,14 @@ MODEL = {
     "device": "cpu", "false_alarm_rate": 0.05,
     "detectors": ["surprise", "worst_line", "counts"],
 }  # fmt: skip
+WEAK: dict[str, Any] = {"max_steps": 3, "detectors": ["precision_variance"]}
 DAYS = [FIRST + timedelta(days=number) for number in range(8)]
 
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Iterator[Serving]:
     made = Serving(tmp_path)
-    settle(made, max_steps=3)
+    settle(made, **WEAK)
     try:
         made.logad("init")
         made.start()
@@ -100,7 +102,7 @@ def test_the_story(serving: Serving) -> None:
     assert serving.judged()[DAYS[0]].model_version == "1"
     serving.wait_for("nothing is left to do", lambda: quiet(serving))
 
-    settle(serving, max_steps=1, detectors=["precision_variance"])
+    settle(serving, **WEAK)
     trained = serving.logad("train", "--to", DAYS[4])
     assert "challenger: version 3, champion: 2" in trained.stdout
     gate = json.loads(registry.tag("3", "gate") or "{}")
