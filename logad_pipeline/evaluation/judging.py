@@ -1,4 +1,4 @@
-"""A fitted model on the test units of a benchmark: its scores, each detector's, and those without each.
+"""A fitted model on the test units of a benchmark: its scores, each detector's, and those without some.
 
 Belongs here: going from files to scores a unit, through the same code as `logad detect`. Which sets and
 seeds is ``benchmark``'s business; no label is read here but to say which units are judged.
@@ -14,6 +14,7 @@ import numpy as np
 
 from logad_pipeline.detectors.base import FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
+from logad_pipeline.detectors.registry import DETECTORS
 from logad_pipeline.detectors.unit_model import UnitModel
 from logad_pipeline.detectors.units import UnitKind, UnitTable, gather
 from logad_pipeline.streams import FileScorer, LineWindow, WindowReader
@@ -27,6 +28,7 @@ Judge = Callable[[UnitTable, Mapping[str, FloatArray]], Judged]
 
 ALONE = "alone: "
 WITHOUT = "without "
+ONLY_BERT = "only BERT"
 FUSION = "fusion"
 
 
@@ -35,7 +37,7 @@ class JudgedUnits:
     """Scores of the judged units of one part, in time order.
 
     Attributes:
-        scores: by row of the table (``fusion``, ``alone: …``, ``without …``), float64 ``[n]`` in [0, 1).
+        scores: by row of the table (``fusion``, ``alone: …``, ``without …``, ``only BERT``), float64 ``[n]`` in [0, 1).
         log10_p: float64 ``[n]``, the fusion's p-values.
         kinds: what units have in common, for a threshold that adapts.
         novel: bool ``[n]``, which hold a line that was never seen in training, for the same.
@@ -67,7 +69,7 @@ def unit_key(kind: UnitKind, window: LineWindow, row: int) -> Hashable:
 
 
 def judge_part(benchmark: BenchmarkSet, part: BenchmarkPart, model: AnomalyDetector) -> JudgedUnits:
-    """Score the test units of a part, with the whole fusion, each detector alone and each left out."""
+    """Score the test units of a part, with the whole fusion, each detector alone, and some left out."""
     scorer = FileScorer(model, benchmark.window_spec, benchmark.read_spec)
     windows: list[LineWindow] = []
     parts: list[dict[str, FloatArray]] = []
@@ -99,15 +101,16 @@ def judge_part(benchmark: BenchmarkSet, part: BenchmarkPart, model: AnomalyDetec
 
 
 def _variants(model: AnomalyDetector, kind: UnitKind) -> Iterator[tuple[str, Judge, dict[str, float]]]:
-    """The fusion, and the fusion without each detector: row of the table, how it judges, its weights."""
+    """The fusion, and the fusion without some detectors: row of the table, how it judges, its weights."""
     whole = model if kind.kind == "window" else UnitModel.fit(model.reference, list(model.names), kind, model.scale)
     yield FUSION, _judge(whole), _weights(whole)
-    for name in whole.fusion.names:
-        try:
-            rest = whole.without(name)
-        except ValueError:
-            continue  # the only detector there is cannot be left out
-        yield WITHOUT + name, _judge(rest), _weights(rest)
+    names = whole.fusion.names
+    bert = [name for name in names if name in DETECTORS and not DETECTORS[name].reads_texts_only]
+    others = [name for name in names if name not in bert]
+    for row, left_out in ((ONLY_BERT, others), (WITHOUT + "BERT", bert), *((WITHOUT + name, [name]) for name in names)):
+        if 0 < len(left_out) < len(names):
+            rest = whole.without(*left_out)
+            yield row, _judge(rest), _weights(rest)
 
 
 def _judge(model: AnomalyDetector | UnitModel) -> Judge:

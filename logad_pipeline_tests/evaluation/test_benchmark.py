@@ -27,7 +27,7 @@ from logad_pipeline.evaluation.benchmark import (
 )
 from logad_pipeline.evaluation.benchmark_set import BenchmarkPart, BenchmarkSet
 from logad_pipeline.evaluation.datasets import load_set
-from logad_pipeline.evaluation.judging import ALONE, FUSION, WITHOUT, truth_of, unit_key, unit_lines
+from logad_pipeline.evaluation.judging import ALONE, FUSION, ONLY_BERT, WITHOUT, truth_of, unit_key, unit_lines
 from logad_pipeline.evaluation.leak_audit import LeakFound
 from logad_pipeline.evaluation.metrics import evaluate
 from logad_pipeline.streams import LineWindow
@@ -83,6 +83,7 @@ def test_every_detector_has_a_row_alone_and_a_row_left_out_beside_all_baselines(
     assert names[:2] == [FUSION, ADAPTIVE]
     assert len(names) == len(set(names))
     assert set(names) >= {ALONE + one for one in DETECTORS} | {WITHOUT + one for one in DETECTORS}
+    assert set(names) >= {ONLY_BERT, WITHOUT + "BERT"}, "what BERT adds over the rest can be read off"
     assert set(names) >= {one.name for one in all_baselines(0)}
 
 
