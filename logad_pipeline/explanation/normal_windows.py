@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -19,10 +19,8 @@ from logad_pipeline.detectors.calibration import TailCalibration
 from logad_pipeline.detectors.reference import CALIBRATE, CHOOSE, TRAIN, Reference
 from logad_pipeline.explanation.difference import differences
 from logad_pipeline.explanation.evidence import NearestNormal
+from logad_pipeline.explanation.sparse_rows import counted, presence, unit
 from logad_pipeline.windows import IntArray, WindowSet
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 MAX_WINDOWS: Final = 20_000
 """Distinct normal windows that are compared with: of more, those seen most often."""
@@ -107,12 +105,12 @@ class NormalWindows:
         word_ids, offsets = self._words_of(windows)
         rows = WindowSet(words, offsets, word_ids.astype(np.int32), windows.counts)
         self._word_weights = self._rareness(rows, word_ids, len(words))
-        self._lines = _unit(windows.line_ids.astype(np.int64), windows.offsets, self._line_weights)
-        self._words = _unit(word_ids, offsets, self._word_weights)
+        self._lines = unit(windows.line_ids.astype(np.int64), windows.offsets, self._line_weights)
+        self._words = unit(word_ids, offsets, self._word_weights)
 
     @staticmethod
     def _rareness(windows: WindowSet, ids: IntArray, width: int) -> FloatArray:
-        held = _presence(ids, windows.offsets, width)
+        held = presence(ids, windows.offsets, width)
         total = float(windows.counts.sum())
         seen = np.asarray(held.T @ windows.counts.astype(np.float64)).ravel()
         return np.asarray(1 + np.log((total + 1) / (seen + 1)))
@@ -130,7 +128,7 @@ class NormalWindows:
 
     def _learn_habits(self, train: WindowSet) -> None:
         """In how many training windows each line is, how often in one, and what is nearly always beside it."""
-        lines, often, weight = _counted(train)
+        lines, often, weight = counted(train)
         self._total = int(train.counts.sum())
         self._seen: dict[str, int] = {}
         self._repeats: dict[str, IntArray] = {}
@@ -149,7 +147,7 @@ class NormalWindows:
         ids = [np.array([self._word_columns.get(word, -1) for word in text.split()]) for text in self._known]
         ids = [each[each >= 0] for each in ids]
         ends = np.concatenate(([0], np.cumsum([len(each) for each in ids]))).astype(np.int64)
-        self._known_words = _unit(np.concatenate(ids).astype(np.int64), ends, self._word_weights)
+        self._known_words = unit(np.concatenate(ids).astype(np.int64), ends, self._word_weights)
         self._learn_company(train)
 
     def _learn_company(self, train: WindowSet) -> None:
@@ -157,7 +155,7 @@ class NormalWindows:
         self._company: dict[str, dict[str, float]] = {}
         if not frequent:
             return
-        held = _presence(train.line_ids.astype(np.int64), train.offsets, len(train.texts))[:, frequent]
+        held = presence(train.line_ids.astype(np.int64), train.offsets, len(train.texts))[:, frequent]
         weighted = held.multiply(train.counts.astype(np.float64)[:, None]).tocsr()
         together = (held.T @ weighted).tocoo()
         for one, other, both in zip(together.row, together.col, together.data, strict=True):
@@ -200,7 +198,7 @@ class NormalWindows:
         }
 
     def repetition(self, lines: Sequence[str]) -> dict[str, float]:
-        """The same for how often each line comes in this window."""
+        """``-log10`` of the share of normal windows where a line comes as often as in this one, ``>= 0``, by line."""
         found = self._repetition(lines)
         rarities = _calibrated(self._often, np.array(list(found.values())))
         return dict(zip(found, rarities.tolist(), strict=True))
@@ -237,7 +235,7 @@ class NormalWindows:
         for start in range(0, len(some), _LINES_AT_ONCE):
             part = some[start : start + _LINES_AT_ONCE]
             ends = np.concatenate(([0], np.cumsum([len(ids[text]) for text in part]))).astype(np.int64)
-            words = _unit(np.concatenate([ids[text] for text in part]), ends, self._word_weights)
+            words = unit(np.concatenate([ids[text] for text in part]), ends, self._word_weights)
             for text, alike in zip(part, (words @ self._known_words.T).toarray(), strict=True):
                 found[text] = self._likeness(text, ids[text], alike)
         return found
@@ -285,19 +283,19 @@ class NormalWindows:
         columns = np.array([self._columns.get(text, -1) for text in windows.texts], dtype=np.int64)
         ids = columns[windows.line_ids]
         known = np.concatenate(([0], np.cumsum(ids >= 0)))[windows.offsets]
-        by_line = _unit(ids[ids >= 0], known, self._line_weights) @ self._lines.T
+        by_line = unit(ids[ids >= 0], known, self._line_weights) @ self._lines.T
         word_ids, offsets = self._words_of(windows)
-        by_word = _unit(word_ids, offsets, self._word_weights) @ self._words.T
+        by_word = unit(word_ids, offsets, self._word_weights) @ self._words.T
         alike = ((by_line + by_word) / 2).toarray().round(6)
         return [self._best(windows, row, alike[row]) for row in range(len(windows))]
 
     def _best(self, windows: WindowSet, row: int, alike: FloatArray) -> NearestNormal:
         lines = [windows.texts[i] for i in windows.lines(row)]
-        counted = Counter(lines)
+        own = Counter(lines)
         best, best_key = 0, (-1.0, -1.0)
         for candidate in self._alike_most(alike).tolist():
             texts = [self.windows.texts[i] for i in self.windows.lines(candidate)]
-            in_both = sum((counted & Counter(texts)).values())
+            in_both = sum((own & Counter(texts)).values())
             if 2.0 * in_both / (len(lines) + len(texts)) + float(alike[candidate]) < best_key[0]:
                 continue  # Lines in common bound what agrees in order.
             in_order = SequenceMatcher(None, lines, texts, autojunk=False).ratio()
@@ -327,36 +325,3 @@ def _calibrated(calibration: TailCalibration | None, values: FloatArray) -> Floa
     if calibration is None:
         return np.zeros(len(values))
     return np.where(values > 0, np.maximum(-calibration.log10_p_value(values), 0.0), 0.0)
-
-
-def _presence(ids: IntArray, offsets: IntArray, width: int) -> csr_matrix:
-    """1 where a window holds an id, float64 CSR ``[windows, width]``."""
-    held = _csr(ids, offsets, width)
-    held.data[:] = 1.0
-    return held
-
-
-def _csr(ids: IntArray, offsets: IntArray, width: int) -> csr_matrix:
-    from scipy.sparse import csr_matrix
-
-    made = csr_matrix((np.ones(len(ids)), ids, offsets), shape=(len(offsets) - 1, max(width, 1)))
-    made.sum_duplicates()
-    return made
-
-
-def _unit(ids: IntArray, offsets: IntArray, weights: FloatArray) -> csr_matrix:
-    """Square roots of counts, weighted, of unit length."""
-    from scipy.sparse import diags
-
-    made = _csr(ids, offsets, len(weights))
-    made.data = np.sqrt(made.data)
-    made = made @ diags(np.concatenate([weights, np.zeros(made.shape[1] - len(weights))]))
-    norm = np.sqrt(np.asarray(made.multiply(made).sum(axis=1)).ravel())
-    return (diags(1 / np.maximum(norm, 1e-12)) @ made).tocsr()
-
-
-def _counted(windows: WindowSet) -> tuple[IntArray, IntArray, IntArray]:
-    """For each line of each window once: its id, how often it is in the window, how often the window was seen."""
-    rows = np.repeat(np.arange(len(windows)), np.diff(windows.offsets))
-    pairs, often = np.unique(np.stack([rows, windows.line_ids.astype(np.int64)]), axis=1, return_counts=True)
-    return pairs[1], often.astype(np.int64), windows.counts[pairs[0]]

@@ -138,6 +138,8 @@ def headline(alerts: Sequence[Alert], swimlane: Swimlane | None, hosts: Collecti
     """What there is to do, in one sentence."""
     if swimlane is None:
         return "No day of this range was judged."
+    if not swimlane.windows:
+        return "No window here, or none that is not settled; choose another host, or other days."
     still = [alert for alert in alerts if alert.open]
     if not still:
         return f"No open alarm among {count(swimlane.windows, 'window')}."
