@@ -204,7 +204,7 @@ def test_a_group_says_why_beside_what_and_how_many_more(full: str) -> None:
     html = render_report(replace(example_report(), top=(window,)))
     text = Page(html).text
     assert "new template" in text and text.count("kernel panic") >= 5
-    assert "The model expected: kernel panic · a kernel panic instead of kernel panic" in text
+    assert "The model expected: kernel panic · a kernel panic instead of kernel panic (50%)" in text
     assert "14 more for the same reason" in text and "2 more are not listed." in text
     assert "Beside the nearest normal window (alike to 50%, seen 3 times)" in text
     rows = re.findall(r'<tr class="hot">(.*?)</tr>', html, flags=re.S)
