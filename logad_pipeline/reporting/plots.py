@@ -120,7 +120,7 @@ def pr_curve(scores: ArrayLike, labels: ArrayLike, threshold: float, *, theme: T
         at = (float(truth[alert].sum() / truth.sum()), float(truth[alert].mean()))
         axes.plot(*at, "D", color=look.alert, markersize=7, label=f"at {threshold:g}", clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    add_legend(axes, look, loc="lower left")
+    add_legend(axes, look, loc="best")
     return png(figure)
 
 
@@ -195,7 +195,7 @@ def training_curves(
         axes.plot(at[checked], held[checked], "o-", color=look.alert, linewidth=1.8, markersize=3.5,
                   label="held out")  # fmt: skip
     axes.set_ylim(bottom=0.0)
-    add_legend(axes, look, loc="upper right")
+    add_legend(axes, look, loc="best")
     return png(figure)
 
 

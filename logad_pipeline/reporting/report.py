@@ -89,6 +89,7 @@ def _page(
         high_risk=data.high_risk,
         figures=_key_figures(data),
         windows=windows,
+        alerts=data.alerts,
         windows_left_out=len(data.top) - len(windows),
         alerts_left_out=max(0, data.alerts - sum(alarms_of(one, data.threshold) for one in data.top[: len(windows)])),
         given_up=given_up,

@@ -261,8 +261,8 @@ def test_the_page_can_be_read_without_seeing_it(full: str) -> None:
 def test_the_sections_stand_in_the_order_in_which_an_operator_asks(full: str) -> None:
     found = re.findall(r'<h2 id="(\w+)"', full)
     assert found == [
-        "windows",
         "heat",
+        "windows",
         "scores",
         "quality",
         "embeddings",
@@ -271,7 +271,7 @@ def test_the_sections_stand_in_the_order_in_which_an_operator_asks(full: str) ->
         "account",
         "model",
     ]
-    assert full.index('class="headline"') < full.index('class="figures"') < full.index('id="windows"')
+    assert full.index('class="headline"') < full.index('class="figures"') < full.index('id="heat"')
 
 
 def test_a_full_report_tells_what_happened(full: str) -> None:
@@ -327,6 +327,13 @@ def test_an_empty_day_is_said_to_be_empty() -> None:
     ):
         assert words in text
     assert "nan" not in text.lower().replace("anomal", "")
+
+
+def test_a_day_without_alerts_does_not_pass_its_highest_scores_off_as_such(full: str) -> None:
+    data = example_report()
+    quiet = replace(data, alerts=0, top=tuple(window for window in data.top if not window.is_anomaly))
+    said = "None of these raised an alert: they are only the highest scores."
+    assert said in Page(render_report(quiet)).text and said not in Page(full).text
 
 
 def test_without_labels_no_quality_is_claimed() -> None:
