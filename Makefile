@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LAKE ?= data_lake
 export LOGAD_LAKE := $(LAKE)
 
-.PHONY: demo test story check dev mlflow clean install benchmark load soak
+.PHONY: demo test story hostile check dev mlflow clean install benchmark load soak
 
 install: $(VENV)/.installed
 
@@ -36,6 +36,13 @@ test: install check
 # A whole deployment over minutes, with its servers and a browser where Chromium is installed.
 story: install
 	$(BIN)/python -m pytest -m story -s
+
+# What was planted in logs to leak or to be obeyed, and what came of it: secrets, injected orders to a language model,
+# scripts, formulas, terminal escapes; on pages, in reports, CSV and the terminal.
+hostile: install
+	$(BIN)/python -m pytest -sq logad_pipeline_tests/explanation/test_redaction.py \
+	  logad_pipeline_tests/explanation/test_language_model.py logad_pipeline_tests/serving/pages/test_payloads.py \
+	  logad_pipeline_tests/reporting/test_report.py logad_pipeline_tests/reporting/test_browser.py
 
 check: install
 	$(BIN)/ruff check .

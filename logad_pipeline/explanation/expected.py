@@ -33,36 +33,119 @@ class ExpectedLine:
     text: str
 
 
-def expected_lines(
-    encoder: BertEncoder, windows: WindowSet, hidden: Sequence[Sequence[int]]
-) -> list[dict[int, ExpectedLine]]:
-    """Hide the ``hidden`` lines of each window together and ask what stood there.
+@dataclass(frozen=True)
+class _Guesses:
+    """Of the hidden tokens of one segment: their surprise, and the likeliest first pieces of words, likeliest first."""
 
-    The other lines are visible, so what is odd does not explain itself. Where no line would be left to guess
-    from, lines are hidden one at a time, and of a single line the words by turns.
+    surprise: np.ndarray[tuple[int], np.dtype[np.float32]]
+    pieces: list[list[int]]
+    chances: list[list[float]]
+
+
+class Expectations:
+    """Asks an encoder what it would have put in place of hidden lines.
 
     Args:
         encoder: the model's.
-        windows: one row each.
-        hidden: places of lines within each window.
-
-    Returns:
-        For each window, what was expected by place. A line beyond the model's length is cut, not left out.
     """
-    jobs = [
-        (segment, mask)
-        for segment in encoder.segments(windows)
-        for mask in _masks(segment, hidden[segment.window], int(windows.offsets[segment.window]))
-    ]
-    jobs.sort(key=lambda job: len(job[0].ids))
-    found: list[dict[int, list[tuple[int, WordEvidence, str]]]] = [{} for _ in range(len(windows))]
-    candidates = _first_pieces(encoder)
-    for batch in _batches(jobs):
-        for (segment, mask), guesses in zip(batch, _guess(encoder, batch, candidates), strict=True):
-            start = segment.first_line - int(windows.offsets[segment.window])
-            for line, column, word, best in _words(encoder, segment, mask, guesses):
-                found[segment.window].setdefault(start + line, []).append((column, word, best))
-    return [{place: _line(parts) for place, parts in lines.items()} for lines in found]
+
+    def __init__(self, encoder: BertEncoder) -> None:
+        import torch
+
+        self._encoder = encoder
+        numbers = encoder.tokenizer.get_vocab()
+        self._names = [""] * (1 + max(numbers.values()))
+        for name, number in numbers.items():
+            self._names[number] = name
+        within = [at for at, name in enumerate(self._names) if name.startswith(_CONTINUED) or not name]
+        beyond = range(len(self._names), int(encoder.model.config.vocab_size))
+        no_word = sorted({*within, *encoder.special.all, *beyond})
+        self._top = min(TOP, int(encoder.model.config.vocab_size) - len(no_word))
+        self._no_word = torch.tensor(no_word, device=encoder.device)
+
+    def lines(self, windows: WindowSet, hidden: Sequence[Sequence[int]]) -> list[dict[int, ExpectedLine]]:
+        """Hide the ``hidden`` lines of each window together and ask what stood there.
+
+        The other lines are visible, so what is odd does not explain itself. Where no line would be left to guess
+        from, lines are hidden one at a time, and of a single line the words by turns.
+
+        Args:
+            windows: one row each.
+            hidden: places of lines within each window.
+
+        Returns:
+            For each window, what was expected by place. A line beyond the model's length is cut, not left out.
+        """
+        jobs = [
+            (segment, mask)
+            for segment in self._encoder.segments(windows)
+            for mask in _masks(segment, hidden[segment.window], int(windows.offsets[segment.window]))
+        ]
+        jobs.sort(key=lambda job: len(job[0].ids))
+        found: list[dict[int, list[tuple[int, WordEvidence, str]]]] = [{} for _ in range(len(windows))]
+        for batch in _batches(jobs):
+            for (segment, mask), guesses in zip(batch, self._guess(batch), strict=True):
+                start = segment.first_line - int(windows.offsets[segment.window])
+                for line, column, word, best in self._words(segment, mask, guesses):
+                    found[segment.window].setdefault(start + line, []).append((column, word, best))
+        return [{place: _line(parts) for place, parts in lines.items()} for lines in found]
+
+    def _guess(self, batch: Sequence[tuple[Segment, BoolArray]]) -> Iterator[_Guesses]:
+        """What is thought of the hidden tokens of each segment of a batch."""
+        import torch
+
+        where = [np.flatnonzero(mask) for _, mask in batch]
+        truth = torch.from_numpy(np.concatenate([job[0].ids[at] for job, at in zip(batch, where, strict=True)]))
+        with torch.inference_mode():
+            log_p = torch.log_softmax(self._logits(batch, where).float(), dim=1)
+            surprise = -log_p.gather(1, truth.to(self._encoder.device)[:, None])[:, 0].cpu().numpy()
+            likely, pieces = log_p.index_fill_(1, self._no_word, -np.inf).topk(self._top, dim=1)
+            chances, best = likely.exp().tolist(), pieces.tolist()
+        start = 0
+        for at in where:
+            part = slice(start, start + len(at))
+            yield _Guesses(surprise[part], best[part], chances[part])
+            start += len(at)
+
+    def _logits(self, batch: Sequence[tuple[Segment, BoolArray]], where: Sequence[IdArray]) -> torch.Tensor:
+        """Of the hidden tokens, ``[hidden, vocabulary]``. The last layer's network is run for those alone: what
+        becomes of the other tokens there, nobody asks."""
+        import torch
+
+        encoder, device = self._encoder, self._encoder.device
+        rows = [np.where(mask, encoder.special.mask, segment.ids) for segment, mask in batch]
+        there = torch.from_numpy(pad([np.ones(len(row), dtype=np.int64) for row in rows], 0)).to(device)
+        attended = None if bool(there.all()) else there.bool()[:, None, None, :]
+        states = encoder.model.bert.embeddings(input_ids=torch.from_numpy(pad(rows, encoder.special.pad)).to(device))
+        *layers, last = encoder.model.bert.encoder.layer
+        for layer in layers:
+            states = layer(states, attended)
+        row = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(at) for at in where]))
+        states = last.attention(states, attended)[0][row, torch.from_numpy(np.concatenate(where))]
+        logits: torch.Tensor = encoder.model.cls(last.output(last.intermediate(states), states))
+        return logits
+
+    def _words(
+        self, segment: Segment, mask: BoolArray, guesses: _Guesses
+    ) -> Iterator[tuple[int, int, WordEvidence, str]]:
+        """Line, column, the word, and the likeliest one; the pieces of a word are one, and their surprise adds up."""
+        tokens, line_of = [self._names[i] for i in segment.ids.tolist()], segment.line_of.tolist()
+        place_of = {column: place for place, column in enumerate(np.flatnonzero(mask).tolist())}
+        column = 0
+        while column < len(tokens):
+            end = column + 1
+            while end < len(tokens) and tokens[end].startswith(_CONTINUED) and line_of[end] >= 0:
+                end += 1
+            hidden = [place_of[at] for at in range(column, end) if at in place_of]
+            if hidden:
+                text = tokens[column] + "".join(token.removeprefix(_CONTINUED) for token in tokens[column + 1 : end])
+                expected = tuple(
+                    Expected(self._names[piece], round(chance, 4))
+                    for piece, chance in zip(guesses.pieces[hidden[0]], guesses.chances[hidden[0]], strict=True)
+                )
+                surprise = round(float(guesses.surprise[hidden].sum()), 3)
+                yield line_of[column], column, WordEvidence(text, surprise, expected), expected[0].text
+            column = end
 
 
 def _line(parts: list[tuple[int, WordEvidence, str]]) -> ExpectedLine:
@@ -91,70 +174,3 @@ def _batches(jobs: Sequence[tuple[Segment, BoolArray]]) -> Iterator[list[tuple[S
         batch.append(job)
     if batch:
         yield batch
-
-
-@dataclass(frozen=True)
-class _Guesses:
-    """Of the hidden tokens of one segment: their surprise, and the likeliest first pieces of words."""
-
-    surprise: np.ndarray[tuple[int], np.dtype[np.float32]]
-    pieces: IdArray
-    chances: np.ndarray[tuple[int, int], np.dtype[np.float32]]
-
-
-def _guess(
-    encoder: BertEncoder, batch: Sequence[tuple[Segment, BoolArray]], candidates: torch.Tensor
-) -> Iterator[_Guesses]:
-    import torch
-
-    rows = [np.where(mask, encoder.special.mask, segment.ids) for segment, mask in batch]
-    inputs = torch.from_numpy(pad(rows, encoder.special.pad)).to(encoder.device)
-    attention = torch.from_numpy(pad([np.ones(len(row), dtype=np.int64) for row in rows], 0)).to(encoder.device)
-    where = [np.flatnonzero(mask) for _, mask in batch]
-    truth = torch.from_numpy(np.concatenate([job[0].ids[at] for job, at in zip(batch, where, strict=True)]))
-    with torch.inference_mode():
-        hidden = encoder.model.bert(input_ids=inputs, attention_mask=attention).last_hidden_state
-        row = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(at) for at in where]))
-        logits = encoder.model.cls(hidden[row, torch.from_numpy(np.concatenate(where))]).float()
-        log_p = torch.log_softmax(logits, dim=1)
-        surprise = -log_p.gather(1, truth.to(encoder.device)[:, None])[:, 0].cpu().numpy()
-        likely, best = log_p[:, candidates].topk(min(TOP, len(candidates)), dim=1)
-        pieces, chances = candidates[best].cpu().numpy(), likely.exp().cpu().numpy()
-    start = 0
-    for at in where:
-        part = slice(start, start + len(at))
-        yield _Guesses(surprise[part], pieces[part], chances[part])
-        start += len(at)
-
-
-def _first_pieces(encoder: BertEncoder) -> torch.Tensor:
-    """Entries of the vocabulary that a word may begin with."""
-    import torch
-
-    words = encoder.tokenizer.get_vocab()
-    kept = sorted(i for word, i in words.items() if not word.startswith(_CONTINUED) and i not in encoder.special.all)
-    return torch.tensor(kept, device=encoder.device)
-
-
-def _words(
-    encoder: BertEncoder, segment: Segment, mask: BoolArray, guesses: _Guesses
-) -> Iterator[tuple[int, int, WordEvidence, str]]:
-    """Line, column, the word, and the likeliest one; the pieces of a word are one, and their surprise adds up."""
-    tokens = [encoder.tokenizer.id_to_token(int(i)) or "" for i in segment.ids]
-    place_of = {int(column): place for place, column in enumerate(np.flatnonzero(mask))}
-    column = 0
-    while column < len(tokens):
-        end = column + 1
-        while end < len(tokens) and tokens[end].startswith(_CONTINUED) and segment.line_of[end] >= 0:
-            end += 1
-        hidden = [place_of[at] for at in range(column, end) if at in place_of]
-        if hidden:
-            text = tokens[column] + "".join(token.removeprefix(_CONTINUED) for token in tokens[column + 1 : end])
-            first = hidden[0]
-            expected = tuple(
-                Expected(encoder.tokenizer.id_to_token(int(piece)) or "", round(float(chance), 4))
-                for piece, chance in zip(guesses.pieces[first], guesses.chances[first], strict=True)
-            )
-            surprise = round(float(guesses.surprise[hidden].sum()), 3)
-            yield int(segment.line_of[column]), column, WordEvidence(text, surprise, expected), expected[0].text
-        column = end

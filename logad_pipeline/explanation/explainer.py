@@ -16,7 +16,7 @@ from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.next_event import NextEvent
 from logad_pipeline.explanation.evidence import Evidence, Expected, LineEvidence, NearestNormal, ShownWindow, Voice
-from logad_pipeline.explanation.expected import ExpectedLine, expected_lines
+from logad_pipeline.explanation.expected import Expectations, ExpectedLine
 from logad_pipeline.explanation.kinds import strengths, strongest
 from logad_pipeline.explanation.normal_windows import NormalWindows
 from logad_pipeline.explanation.suspicion import LENGTH, NEXT, Witnesses, reasons, witnesses
@@ -44,6 +44,7 @@ class Explainer:
     def __init__(self, model: AnomalyDetector) -> None:
         self.model = model
         self.normal = NormalWindows(model.reference)
+        self._expectations = Expectations(model.encoder)
 
     def explain(self, shown: Sequence[ShownWindow]) -> list[Evidence]:
         """Evidence for each window.
@@ -58,16 +59,11 @@ class Explainer:
         windows = WindowSet.of_lines([window.texts for window in shown])
         surprise = self._surprise(shown, windows)
         excess, likely = self._next(windows)
-        heard, found = [], []
-        for row, window in enumerate(shown):
-            part = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
-            of_window = excess[part] if len(excess) else excess
-            heard.append(
-                witnesses(self.model, self.normal, window, surprise[part], of_window, likely[part] if likely else [])
-            )
+        heard = witnesses(self.model, self.normal, shown, windows, surprise, excess, likely)
         hidden = [np.argsort(-one.suspicion, kind="stable")[:POINTED_AT].tolist() for one in heard]
-        expected = expected_lines(self.model.encoder, windows, hidden)
+        expected = self._expectations.lines(windows, hidden)
         nearest = self.normal.nearest(windows)
+        found = []
         for row, window in enumerate(shown):
             part = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
             found.append(self._evidence(window, heard[row], surprise[part], expected[row], nearest[row]))

@@ -6,10 +6,11 @@ made of it is in ``suspicion`` and ``explainer``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -18,15 +19,15 @@ from logad_pipeline.detectors.calibration import TailCalibration
 from logad_pipeline.detectors.reference import CALIBRATE, CHOOSE, TRAIN, Reference
 from logad_pipeline.explanation.difference import differences
 from logad_pipeline.explanation.evidence import NearestNormal
+from logad_pipeline.explanation.sparse_rows import counted, presence, unit
 from logad_pipeline.windows import IntArray, WindowSet
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 MAX_WINDOWS: Final = 20_000
 """Distinct normal windows that are compared with: of more, those seen most often."""
 _LOOKED_AT: Final = 12
 """Normal windows of like words whose lines are compared in order."""
+_LINES_AT_ONCE: Final = 64
+"""Lines that are compared with all known ones at once; bounds the memory."""
 _HEAD_WORDS: Final = 3
 _VARIANT: Final = 0.7
 """Likeness of words from which a line is another form of a known one and no new kind."""
@@ -36,6 +37,15 @@ _HABIT: Final = 0.9
 """Share of the windows with a line that must hold another before that is called its company."""
 _MIN_SUPPORT: Final = 20
 """Windows that must hold a line before its company, or how often it comes, is called a habit."""
+
+
+@dataclass(frozen=True)
+class NormalLine:
+    """A line against the normal ones: ``-log10`` of the share of normal windows that hold a line as rare, ``>= 0``,
+    and whether it is of a kind that no training window holds."""
+
+    rarity: float
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -95,12 +105,12 @@ class NormalWindows:
         word_ids, offsets = self._words_of(windows)
         rows = WindowSet(words, offsets, word_ids.astype(np.int32), windows.counts)
         self._word_weights = self._rareness(rows, word_ids, len(words))
-        self._lines = _unit(windows.line_ids.astype(np.int64), windows.offsets, self._line_weights)
-        self._words = _unit(word_ids, offsets, self._word_weights)
+        self._lines = unit(windows.line_ids.astype(np.int64), windows.offsets, self._line_weights)
+        self._words = unit(word_ids, offsets, self._word_weights)
 
     @staticmethod
     def _rareness(windows: WindowSet, ids: IntArray, width: int) -> FloatArray:
-        held = _presence(ids, windows.offsets, width)
+        held = presence(ids, windows.offsets, width)
         total = float(windows.counts.sum())
         seen = np.asarray(held.T @ windows.counts.astype(np.float64)).ravel()
         return np.asarray(1 + np.log((total + 1) / (seen + 1)))
@@ -118,7 +128,7 @@ class NormalWindows:
 
     def _learn_habits(self, train: WindowSet) -> None:
         """In how many training windows each line is, how often in one, and what is nearly always beside it."""
-        lines, often, weight = _counted(train)
+        lines, often, weight = counted(train)
         self._total = int(train.counts.sum())
         self._seen: dict[str, int] = {}
         self._repeats: dict[str, IntArray] = {}
@@ -137,7 +147,7 @@ class NormalWindows:
         ids = [np.array([self._word_columns.get(word, -1) for word in text.split()]) for text in self._known]
         ids = [each[each >= 0] for each in ids]
         ends = np.concatenate(([0], np.cumsum([len(each) for each in ids]))).astype(np.int64)
-        self._known_words = _unit(np.concatenate(ids).astype(np.int64), ends, self._word_weights)
+        self._known_words = unit(np.concatenate(ids).astype(np.int64), ends, self._word_weights)
         self._learn_company(train)
 
     def _learn_company(self, train: WindowSet) -> None:
@@ -145,7 +155,7 @@ class NormalWindows:
         self._company: dict[str, dict[str, float]] = {}
         if not frequent:
             return
-        held = _presence(train.line_ids.astype(np.int64), train.offsets, len(train.texts))[:, frequent]
+        held = presence(train.line_ids.astype(np.int64), train.offsets, len(train.texts))[:, frequent]
         weighted = held.multiply(train.counts.astype(np.float64)[:, None]).tocsr()
         together = (held.T @ weighted).tocoo()
         for one, other, both in zip(together.row, together.col, together.data, strict=True):
@@ -162,7 +172,9 @@ class NormalWindows:
         def fitted(values: list[float]) -> TailCalibration | None:
             return TailCalibration.fit(np.array(values), counts) if values else None
 
-        rarity = {text: self._rarity(text) for lines in texts for text in lines}
+        different = list(dict.fromkeys(text for lines in texts for text in lines))
+        near = self._nearest_lines([text for text in different if self._of_its_kind(text) is None])
+        rarity = {text: self._rarity(text, near) for text in different}
         self._rare = fitted([max(map(rarity.__getitem__, lines)) for lines in texts])
         self._often = fitted([max(self._repetition(lines).values()) for lines in texts])
         self._lacks = fitted([self._lack(lines).rarity for lines in texts])
@@ -171,47 +183,65 @@ class NormalWindows:
         """Share of the training windows that hold this line, in [0, 1]."""
         return self._seen.get(text, 0) / max(self._total, 1)
 
-    def line_rarity(self, text: str) -> float:
-        """``-log10`` of the share of normal windows that hold a line as rare as this one, ``>= 0``."""
-        return _calibrated(self._rare, self._rarity(text))
+    def lines(self, texts: Sequence[str]) -> dict[str, NormalLine]:
+        """How each line compares with the normal ones; asked of many at once it costs less.
+
+        New is a line of a kind that no training window holds: neither it, nor one with the same first three words,
+        by which Drain (He et al., 2017) tells templates apart, nor one of nearly the same words.
+        """
+        different = list(dict.fromkeys(texts))
+        near = self._nearest_lines([text for text in different if self._of_its_kind(text) is None])
+        values = np.array([self._rarity(text, near) for text in different])
+        return {
+            text: NormalLine(rarity, text in near and near[text][1] < _VARIANT)
+            for text, rarity in zip(different, _calibrated(self._rare, values).tolist(), strict=True)
+        }
 
     def repetition(self, lines: Sequence[str]) -> dict[str, float]:
-        """The same for how often each line comes in this window."""
-        return {text: _calibrated(self._often, value) for text, value in self._repetition(lines).items()}
+        """``-log10`` of the share of normal windows where a line comes as often as in this one, ``>= 0``, by line."""
+        found = self._repetition(lines)
+        rarities = _calibrated(self._often, np.array(list(found.values())))
+        return dict(zip(found, rarities.tolist(), strict=True))
 
     def lack(self, lines: Sequence[str]) -> Lack:
         """The line that is missing most, given its company."""
         found = self._lack(lines)
-        return replace(found, rarity=_calibrated(self._lacks, found.rarity))
+        return replace(found, rarity=float(_calibrated(self._lacks, np.array([found.rarity]))[0]))
 
-    def is_new(self, text: str) -> bool:
-        """Whether a line is of a kind that no training window holds: neither it, nor one with the same first three
-        words, by which Drain (He et al., 2017) tells templates apart, nor one of nearly the same words."""
-        return text not in self._seen and _head(text) not in self._heads and self._nearest_line(text)[1] < _VARIANT
+    def _of_its_kind(self, text: str) -> float | None:
+        """Nats: how rare a line is, or where it was never seen, lines of its kind; ``None`` where those were not."""
+        return self._rarities.get(text, self._heads.get(_head(text)))
 
-    def _rarity(self, text: str) -> float:
-        """Nats. A line never seen is as rare as lines of its kind; of a new kind it is rarer than any, the more so
-        the less it shares with the nearest one."""
-        known = self._rarities.get(text, self._heads.get(_head(text)))
+    def _rarity(self, text: str, near: Mapping[str, tuple[str, float]]) -> float:
+        """Nats. A line of a new kind is rarer than any, the more so the less it shares with the nearest one, which
+        ``near`` holds of those that have none of their kind."""
+        known = self._of_its_kind(text)
         if known is not None:
             return known
-        near, alike = self._nearest_line(text)
-        known = self._rarities[near] if near else 0.0
+        nearest, alike = near[text]
+        known = self._rarities[nearest] if nearest else 0.0
         if alike >= _VARIANT:
             return known
-        # Not remembered: a service is shown other strange lines every day.
         return alike * known + (1 - alike) * 2 * float(np.log(2 * (self._total + 1)))
 
-    def _nearest_line(self, text: str) -> tuple[str, float]:
-        """The known line with the most alike words, and how alike: 1 for the same words in the same order."""
-        words = text.split()
+    def _nearest_lines(self, texts: Sequence[str]) -> dict[str, tuple[str, float]]:
+        """For each text the known line with the most alike words, and how alike: 1 for the same words in the same
+        order. Not remembered: a service is shown other strange lines every day."""
         column = self._word_columns
-        ids = np.array([column[word] for word in words if word in column], dtype=np.int64)
-        if not len(ids):
-            return "", 0.0
-        offsets = np.array([0, len(ids)], dtype=np.int64)
-        alike = (_unit(ids, offsets, self._word_weights) @ self._known_words.T).toarray()[0]
-        best = int(alike.argmax())
+        ids = {text: np.array([column[word] for word in text.split() if word in column], dtype=np.int64)
+               for text in texts}  # fmt: skip
+        found = dict.fromkeys(texts, ("", 0.0))
+        some = [text for text in texts if len(ids[text])]
+        for start in range(0, len(some), _LINES_AT_ONCE):
+            part = some[start : start + _LINES_AT_ONCE]
+            ends = np.concatenate(([0], np.cumsum([len(ids[text]) for text in part]))).astype(np.int64)
+            words = unit(np.concatenate([ids[text] for text in part]), ends, self._word_weights)
+            for text, alike in zip(part, (words @ self._known_words.T).toarray(), strict=True):
+                found[text] = self._likeness(text, ids[text], alike)
+        return found
+
+    def _likeness(self, text: str, ids: IntArray, alike: FloatArray) -> tuple[str, float]:
+        words, column, best = text.split(), self._word_columns, int(alike.argmax())
         # Words that no normal window holds lengthen the vector, as rare as the rarest.
         weights = self._word_weights[np.unique(ids)]
         strange = len({word for word in words if word not in column}) * float(self._word_weights.max()) ** 2
@@ -253,18 +283,21 @@ class NormalWindows:
         columns = np.array([self._columns.get(text, -1) for text in windows.texts], dtype=np.int64)
         ids = columns[windows.line_ids]
         known = np.concatenate(([0], np.cumsum(ids >= 0)))[windows.offsets]
-        by_line = _unit(ids[ids >= 0], known, self._line_weights) @ self._lines.T
+        by_line = unit(ids[ids >= 0], known, self._line_weights) @ self._lines.T
         word_ids, offsets = self._words_of(windows)
-        by_word = _unit(word_ids, offsets, self._word_weights) @ self._words.T
+        by_word = unit(word_ids, offsets, self._word_weights) @ self._words.T
         alike = ((by_line + by_word) / 2).toarray().round(6)
         return [self._best(windows, row, alike[row]) for row in range(len(windows))]
 
     def _best(self, windows: WindowSet, row: int, alike: FloatArray) -> NearestNormal:
-        first = np.lexsort((-self.windows.counts, -alike))[:_LOOKED_AT]
         lines = [windows.texts[i] for i in windows.lines(row)]
+        own = Counter(lines)
         best, best_key = 0, (-1.0, -1.0)
-        for candidate in first.tolist():
+        for candidate in self._alike_most(alike).tolist():
             texts = [self.windows.texts[i] for i in self.windows.lines(candidate)]
+            in_both = sum((own & Counter(texts)).values())
+            if 2.0 * in_both / (len(lines) + len(texts)) + float(alike[candidate]) < best_key[0]:
+                continue  # Lines in common bound what agrees in order.
             in_order = SequenceMatcher(None, lines, texts, autojunk=False).ratio()
             key = (in_order + float(alike[candidate]), float(self.windows.counts[candidate]))
             if key > best_key:
@@ -274,45 +307,21 @@ class NormalWindows:
         rows = [replace(row, common=self._seen.get(row.text, 0) >= _COMMON) for row in differences(lines, texts)]
         return NearestNormal(tuple(texts), similarity, int(self.windows.counts[best]), tuple(rows))
 
+    def _alike_most(self, alike: FloatArray) -> IntArray:
+        """The normal windows with the greatest values; of equals, those seen more often, then the earlier ones."""
+        few = np.arange(len(alike))
+        if len(few) > _LOOKED_AT:
+            # Sorting all of them would take longer than all the rest.
+            few = np.flatnonzero(alike >= np.partition(alike, -_LOOKED_AT)[-_LOOKED_AT])
+        return np.asarray(few[np.lexsort((-self.windows.counts[few], -alike[few]))[:_LOOKED_AT]], dtype=np.int64)
+
 
 def _head(text: str) -> tuple[str, ...]:
     return tuple(text.split(None, _HEAD_WORDS)[:_HEAD_WORDS])
 
 
-def _calibrated(calibration: TailCalibration | None, value: float) -> float:
-    if calibration is None or value <= 0:
-        return 0.0
-    return max(0.0, -float(calibration.log10_p_value(np.array([value]))[0]))
-
-
-def _presence(ids: IntArray, offsets: IntArray, width: int) -> csr_matrix:
-    """1 where a window holds an id, float64 CSR ``[windows, width]``."""
-    held = _csr(ids, offsets, width)
-    held.data[:] = 1.0
-    return held
-
-
-def _csr(ids: IntArray, offsets: IntArray, width: int) -> csr_matrix:
-    from scipy.sparse import csr_matrix
-
-    made = csr_matrix((np.ones(len(ids)), ids, offsets), shape=(len(offsets) - 1, max(width, 1)))
-    made.sum_duplicates()
-    return made
-
-
-def _unit(ids: IntArray, offsets: IntArray, weights: FloatArray) -> csr_matrix:
-    """Square roots of counts, weighted, of unit length."""
-    from scipy.sparse import diags
-
-    made = _csr(ids, offsets, len(weights))
-    made.data = np.sqrt(made.data)
-    made = made @ diags(np.concatenate([weights, np.zeros(made.shape[1] - len(weights))]))
-    norm = np.sqrt(np.asarray(made.multiply(made).sum(axis=1)).ravel())
-    return (diags(1 / np.maximum(norm, 1e-12)) @ made).tocsr()
-
-
-def _counted(windows: WindowSet) -> tuple[IntArray, IntArray, IntArray]:
-    """For each line of each window once: its id, how often it is in the window, how often the window was seen."""
-    rows = np.repeat(np.arange(len(windows)), np.diff(windows.offsets))
-    pairs, often = np.unique(np.stack([rows, windows.line_ids.astype(np.int64)]), axis=1, return_counts=True)
-    return pairs[1], often.astype(np.int64), windows.counts[pairs[0]]
+def _calibrated(calibration: TailCalibration | None, values: FloatArray) -> FloatArray:
+    """``-log10 p`` of each, ``>= 0``; what is no rarity at all is none here either."""
+    if calibration is None:
+        return np.zeros(len(values))
+    return np.where(values > 0, np.maximum(-calibration.log10_p_value(values), 0.0), 0.0)

@@ -76,39 +76,61 @@ class Witnesses:
 def witnesses(
     model: AnomalyDetector,
     normal: NormalWindows,
-    shown: ShownWindow,
+    shown: Sequence[ShownWindow],
+    windows: WindowSet,
     surprise: FloatArray,
     excess: FloatArray,
     likely: Sequence[Sequence[tuple[str, float]]],
-) -> Witnesses:
-    """Hear all witnesses on one window.
+) -> list[Witnesses]:
+    """Hear all witnesses on windows, which costs less together.
 
     Args:
-        model: the model that judged it.
+        model: the model that judged them.
         normal: its normal windows.
-        shown: the window.
-        surprise: nats a token of each line, float64 ``[lines]``.
+        shown: the windows.
+        windows: the same, one row each.
+        surprise: nats a token of each line of all windows, float64 ``[lines]``.
         excess: how far the next-event model's surprise exceeds its expectation, the same shape; empty without it.
         likely: the lines likely at each place; empty without it.
     """
-    repeats = normal.repetition(shown.texts)
-    rarity = {
-        TEMPLATE: np.array([normal.line_rarity(text) for text in shown.texts]),
-        REPEATED: np.array([repeats[text] for text in shown.texts]),
-    }
+    known = normal.lines(windows.texts)
+    of_records = _of_records(model, shown, windows)
+    of_surprise, found = None, []
     if SURPRISE in model.calibrations:
-        short = np.repeat(model.window_spec.ends_early(WindowSet.of_lines([shown.texts])), len(surprise))
-        rarity[SURPRISE] = -model.calibrations[SURPRISE].log10_p_value(surprise, short)
-    if len(excess):
-        # The detector judges windows: what it says of this one is borne by the lines that it expected least.
-        loud = model.scale.rarity(shown.detectors.get(NEXT, 0.0))
-        rarity[NEXT] = loud * np.maximum(excess, 0.0) / max(float(excess.max()), 1e-9)
+        short = np.repeat(model.window_spec.ends_early(windows), np.diff(windows.offsets))
+        of_surprise = -model.calibrations[SURPRISE].log10_p_value(surprise, short)
+    for row, window in enumerate(shown):
+        part = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
+        repeats = normal.repetition(window.texts)
+        rarity = {
+            TEMPLATE: np.array([known[text].rarity for text in window.texts]),
+            REPEATED: np.array([repeats[text] for text in window.texts]),
+        }
+        if of_surprise is not None:
+            rarity[SURPRISE] = of_surprise[part]
+        if len(excess):
+            # The detector judges windows: what it says of one is borne by the lines that it expected least.
+            loud, most = model.scale.rarity(window.detectors.get(NEXT, 0.0)), max(float(excess[part].max()), 1e-9)
+            rarity[NEXT] = loud * np.maximum(excess[part], 0.0) / most
+        if window.facts:
+            rarity |= {name: values[part] for name, values in of_records.items()}
+        clipped = {name: np.clip(values, 0.0, _MOST) + 0.0 for name, values in rarity.items()}
+        new = np.array([known[text].is_new for text in window.texts], dtype=np.bool_)
+        found.append(Witnesses(clipped, new, likely[part] if likely else [], normal.lack(window.texts)))
+    return found
+
+
+def _of_records(model: AnomalyDetector, shown: Sequence[ShownWindow], windows: WindowSet) -> dict[str, FloatArray]:
+    """What each detector of records says of every line, float64 ``[lines]``; 0 where no facts are given."""
+    facts = [fact for window in shown for fact in window.facts]
+    if not facts:
+        return {}
+    given = np.repeat([bool(window.facts) for window in shown], np.diff(windows.offsets))
+    found = {}
     for name, detector in model.record_detectors.items():
-        if shown.facts:
-            rarity[name] = -model.record_log10_p(name, detector.score(shown.facts))
-    clipped = {name: np.clip(values, 0.0, _MOST) + 0.0 for name, values in rarity.items()}
-    new = np.array([normal.is_new(text) for text in shown.texts], dtype=np.bool_)
-    return Witnesses(clipped, new, likely, normal.lack(shown.texts))
+        found[name] = np.zeros(len(given))
+        found[name][given] = -model.record_log10_p(name, detector.score(facts))
+    return found
 
 
 def reasons(

@@ -1,77 +1,67 @@
 """The swimlane: the highest score and the alarms of each stream by span of time, over any number of days.
 
-Belongs here: adding up. How a cell looks is the page's business.
+Belongs here: adding up. How a cell looks is ``reporting.swimlane``'s business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .tables import Lake
+from logad_pipeline.reporting.swimlane import Cell, Lane, Swimlane
 
-__all__ = ["Cell", "Lane", "Swimlane", "read_lanes"]
+from .tables import Lake
 
 _MOST_SPANS: Final = 72
 _HOURS: Final = (1, 2, 3, 6, 12, 24)
-_COLUMNS: Final = ("source", "group_key", "first_time", "score", "is_anomaly")
+LANE_COLUMNS: Final = ("source", "group_key", "first_time", "score", "is_anomaly")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Windows of a stream that begin in one span of time: the highest score, in [0, 1], and how many alarms."""
+class LaneSums:
+    """Adds up scored windows to the swimlane of some days.
 
-    score: float
-    alarms: int
-
-
-@dataclass(slots=True)
-class Lane:
-    """A host, or a source, with its cells by the number of their span from 0 on; spans without windows have none."""
-
-    name: str
-    cells: dict[int, Cell] = field(default_factory=dict)
-
-    @property
-    def alarms(self) -> int:
-        """In all of them."""
-        return sum(cell.alarms for cell in self.cells.values())
-
-    @property
-    def score(self) -> float:
-        """The highest."""
-        return max(cell.score for cell in self.cells.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Swimlane:
-    """The lanes of some days, those with the highest scores first.
-
-    Attributes:
-        start: of the first span, UTC.
-        hours: of each span.
-        spans: how many; 72 at most.
-        windows, alarms: counted.
-        timeless: windows that have no time and are in no lane.
+    Args:
+        by_group: whether a window's lane is its host or session, where it names one, rather than its source.
+        stream: this lane alone; ``None`` for all.
     """
 
-    start: datetime
-    hours: int
-    spans: int
-    lanes: tuple[Lane, ...]
-    windows: int
-    alarms: int
-    timeless: int
+    def __init__(self, by_group: bool, stream: str | None = None) -> None:
+        self._by_group, self._stream = by_group, stream
+        self._parts: list[pa.Table] = []
+        self._windows = self._alarms = self._timeless = 0
 
-    def begin(self, span: int) -> datetime:
-        """When a span begins."""
-        return self.start + timedelta(hours=span * self.hours)
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Count in rows of the scores table, which hold at least ``LANE_COLUMNS``."""
+        names = batch.column("source")
+        if self._by_group:
+            groups = batch.column("group_key")
+            names = pc.if_else(pc.equal(groups, ""), names, groups)
+        if self._stream is not None:
+            mine = pc.equal(names, self._stream)
+            batch, names = batch.filter(mine), names.filter(mine)
+        self._windows += batch.num_rows
+        self._alarms += pc.sum(batch.column("is_anomaly")).as_py() or 0
+        self._timeless += batch.column("first_time").null_count
+        self._parts.append(_by_hour(names, batch))
+
+    def swimlane(self, days: Collection[date]) -> Swimlane:
+        """What was counted in; the spans hold all of ``days``, at least one."""
+        rows = _by_name_and_hour(pa.concat_tables(self._parts)).to_pylist() if self._parts else []
+        first, hours, spans = _spans(days, [row["hour"] for row in rows])
+        lanes: dict[str, Lane] = {}
+        for row in rows:
+            lane = lanes.setdefault(row["name"], Lane(row["name"]))
+            span = (row["hour"] - first) // hours
+            before = lane.cells.get(span, Cell(0.0, 0))
+            lane.cells[span] = Cell(max(before.score, row["score"]), before.alarms + row["alarms"])
+        ranked = sorted(lanes.values(), key=lambda lane: (-lane.score, lane.name))
+        start = datetime.fromtimestamp(first * 3600, UTC)
+        return Swimlane(start, hours, spans, tuple(ranked), self._windows, self._alarms, self._timeless)
 
 
 def read_lanes(
@@ -89,34 +79,13 @@ def read_lanes(
         LakeError: there is no lake, or it lacks a table.
     """
     left_out = pa.array(sorted(without), pa.string())
-    columns = [*_COLUMNS, "window_id"] if len(left_out) else [*_COLUMNS]
-    parts: list[pa.Table] = []
-    windows = alarms = timeless = 0
+    columns = [*LANE_COLUMNS, "window_id"] if len(left_out) else [*LANE_COLUMNS]
+    sums = LaneSums(by_group, stream)
     for batch in lake.scan("scores", days, columns):
         if len(left_out):
             batch = batch.filter(pc.invert(pc.is_in(batch.column("window_id"), left_out)))
-        names = batch.column("source")
-        if by_group:
-            groups = batch.column("group_key")
-            names = pc.if_else(pc.equal(groups, ""), names, groups)
-        if stream is not None:
-            mine = pc.equal(names, stream)
-            batch, names = batch.filter(mine), names.filter(mine)
-        windows += batch.num_rows
-        alarms += pc.sum(batch.column("is_anomaly")).as_py() or 0
-        timeless += batch.column("first_time").null_count
-        parts.append(_by_hour(names, batch))
-    rows = _by_name_and_hour(pa.concat_tables(parts)).to_pylist() if parts else []
-    first, hours, spans = _spans(days, [row["hour"] for row in rows])
-    lanes: dict[str, Lane] = {}
-    for row in rows:
-        lane = lanes.setdefault(row["name"], Lane(row["name"]))
-        span = (row["hour"] - first) // hours
-        before = lane.cells.get(span, Cell(0.0, 0))
-        lane.cells[span] = Cell(max(before.score, row["score"]), before.alarms + row["alarms"])
-    ranked = sorted(lanes.values(), key=lambda lane: (-lane.score, lane.name))
-    start = datetime.fromtimestamp(first * 3600, UTC)
-    return Swimlane(start, hours, spans, tuple(ranked), windows, alarms, timeless)
+        sums.take(batch)
+    return sums.swimlane(days)
 
 
 def _by_hour(names: pa.Array, batch: pa.RecordBatch) -> pa.Table:

@@ -9,7 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from operator import itemgetter
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from logad_pipeline.reporting.promise import PromiseDay
 
 from .alerts import loudest_line
 from .labels import label_windows
+from .lanes import LaneSums
 from .score_cache import CachedScore, ScoreCache, window_key
 from .scoring import cache_file
 from .shown_rows import lines_of, read_records_of, to_explain
@@ -38,8 +39,6 @@ TOP: Final = 25
 """Groups of windows that are shown."""
 _EXPLAINED: Final = 50
 """Distinct windows, the worst, that are explained and put into groups."""
-_MAX_SPANS: Final = 72
-"""Hours that a swimlane shows; over a longer time it shows days."""
 _POINTS: Final = 400
 """Distinct windows whose embeddings are shown, beside the alerts."""
 _RESAMPLES: Final = 300
@@ -54,14 +53,15 @@ class _Gathered:
         alarms: those that stand, by key.
         by_line: the same, by the text of the line that surprised most, for which alarms are one alert.
         states: of windows that are settled.
+        lanes: the windows that stand, by host and hour.
         settled: how many alarms are called normal, and how many are kept quiet.
     """
 
     states: Mapping[str, str]
+    lanes: LaneSums
     scores: list[npt.NDArray[np.float64]] = field(default_factory=list)
     labels: list[npt.NDArray[np.object_]] = field(default_factory=list)
     stands: list[npt.NDArray[np.bool_]] = field(default_factory=list)
-    heat: dict[tuple[str, datetime], float] = field(default_factory=dict)
     by_day: Counter[tuple[date, str]] = field(default_factory=Counter)
     worst: dict[bytes, tuple[float, dict[str, Any]]] = field(default_factory=dict)
     repeats: Counter[bytes] = field(default_factory=Counter)
@@ -111,10 +111,9 @@ def gather_report(
         promise: what was promised and achieved up to these days.
         with_map: whether embeddings are mapped by t-SNE, which takes longer than all the rest.
     """
-    found = _Gathered(states or {})
-    by_host, hours = model.window_spec.group_by == "host", 24 * len(days) <= _MAX_SPANS
+    found = _Gathered(states or {}, LaneSums(by_group=model.window_spec.group_by == "host"))
     for batch in batches:
-        _take(batch, label_windows(batch, labels), found, by_host, hours)
+        _take(batch, label_windows(batch, labels), found)
     scores = np.concatenate(found.scores) if found.scores else np.zeros(0)
     truth = np.concatenate(found.labels) if found.labels else np.zeros(0, dtype=object)
     known = np.array([value is not None for value in truth], dtype=bool)
@@ -128,7 +127,7 @@ def gather_report(
     projection = tsne(np.stack([remembered[key].cls for key in points]), 0, keep=alerts) if points else None
     keep = projection.index if projection else np.zeros(0, dtype=np.int64)
     point_label = np.array([bool(found.sample[points[i]][1]) for i in keep]) if labelled and projection else None
-    heat, spans = _swimlane(found, days, hours)
+    swimlane = found.lanes.swimlane(days)
     history = model.history
     return ReportData(
         title=title,
@@ -150,8 +149,7 @@ def gather_report(
         embeddings_2d=projection.points if projection else None,
         point_is_alert=alerts[keep] if projection else None,
         point_label=point_label,
-        heat=heat,
-        heat_spans=spans,
+        swimlane=swimlane if swimlane.lanes else None,
         training=(
             np.array(history.steps, dtype=np.float64),
             np.array(history.train_loss),
@@ -184,13 +182,15 @@ def model_card(model: AnomalyDetector, version: str) -> dict[str, str]:
     }
 
 
-def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered, by_host: bool, hours: bool) -> None:
+def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered) -> None:
     scores = batch.column("score").to_numpy()
     found.scores.append(scores)
     truth = marks.to_pylist()
     found.labels.append(np.array(truth, dtype=object))
     states = [found.states.get(window, "") for window in batch.column("window_id").to_pylist()]
-    found.stands.append(np.array([state not in (CONTESTED, SUPPRESSED) for state in states], np.bool_))
+    stands = np.array([state not in (CONTESTED, SUPPRESSED) for state in states], np.bool_)
+    found.stands.append(stands)
+    found.lanes.take(batch.filter(pa.array(stands)))
     for row, score, label, state in zip(batch.to_pylist(), scores.tolist(), truth, states, strict=True):
         alarm = score >= THRESHOLD
         found.by_day[row["day"], "windows"] += 1
@@ -203,7 +203,6 @@ def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered, by_ho
         if alarm:
             found.alarms[key] += 1
             found.by_line[loudest_line(row["text_ids"], row["worst"])] += 1
-        _take_heat(row, score, found, by_host, hours)
         # Windows of the same texts differ by what their records name: the worst stands for all.
         if key in found.sample or len(found.sample) < _POINTS or alarm:
             found.sample[key] = max(found.sample.get(key, (score, label)), (score, label), key=itemgetter(0))
@@ -212,39 +211,6 @@ def _take(batch: pa.RecordBatch, marks: pa.BooleanArray, found: _Gathered, by_ho
     if len(found.worst) > 4 * _EXPLAINED:
         kept = heapq.nlargest(_EXPLAINED, found.worst.items(), key=lambda item: item[1][0])
         found.worst = dict(kept)
-
-
-def _take_heat(row: dict[str, Any], score: float, found: _Gathered, by_host: bool, hours: bool) -> None:
-    if row["first_time"] is None:
-        return
-    name = row["group_key"] if by_host and row["group_key"] else row["source"]
-    span = row["first_time"].replace(minute=0, second=0, microsecond=0) if hours else _dawn(row["day"])
-    found.heat[name, span] = max(score, found.heat.get((name, span), 0.0))
-
-
-def _dawn(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _swimlane(
-    found: _Gathered, days: Sequence[date], hours: bool
-) -> tuple[tuple[list[str], npt.NDArray[np.float64]] | None, list[str]]:
-    """Highest scores by host (or source) and span of time, and the names of the spans, in order of time."""
-    if not found.heat:
-        return None, []
-    names = {name: place for place, name in enumerate(sorted({name for name, _ in found.heat}))}
-    each = [_dawn(day) + timedelta(hours=hour) for day in days for hour in (range(24) if hours else (0,))]
-    # A window of a day may begin in the zone's neighbouring one.
-    times = sorted({*each, *(span for _, span in found.heat)})
-    spans = {span: place for place, span in enumerate(times)}
-    scores = np.full((len(names), len(spans)), np.nan)
-    for (name, span), score in found.heat.items():
-        scores[names[name], spans[span]] = score
-    if hours:
-        form = "%H" if times[0].date() == times[-1].date() else "%m-%d %H"
-    else:
-        form = "%m-%d" if times[0].year == times[-1].year else "%Y-%m-%d"
-    return (list(names), scores), [span.strftime(form) for span in times]
 
 
 def _ranked(

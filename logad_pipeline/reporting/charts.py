@@ -16,7 +16,7 @@ from logad_pipeline.reporting import plots
 from logad_pipeline.reporting.data import ReportData
 from logad_pipeline.reporting.figure import DOTS_PER_INCH, WIDTH_INCHES, ThemeName
 from logad_pipeline.reporting.promise import kept_by_day, kept_in_words
-from logad_pipeline.reporting.text import count, percent, score_text
+from logad_pipeline.reporting.text import count, percent
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,6 @@ def _losses(
     return _chart(
         lambda theme: plots.training_curves(*(np.array(v, np.float64) for v in (steps, train, held_out)), theme=theme),
         f"Training and held-out loss at {count(len(steps), 'step')}.",
-    )
-
-
-def heat(data: ReportData) -> Chart | None:
-    """Highest score by group and hour; ``None`` without any."""
-    if data.heat is None:
-        return None
-    groups, hours = data.heat
-    highest = f", highest {score_text(float(np.nanmax(hours)))}" if np.isfinite(hours).any() else ""
-    return _chart(
-        lambda theme: plots.heat_strip(groups, hours, data.threshold, spans=data.heat_spans, theme=theme),
-        f"Highest score of {count(len(groups), 'host')} by time{highest}.",
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from logad_pipeline.evaluation.metrics import Evaluation
 from logad_pipeline.explanation.evidence import Evidence, LineEvidence
 from logad_pipeline.reporting.promise import PromiseDay
+from logad_pipeline.reporting.swimlane import Swimlane
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -122,8 +123,7 @@ class ReportData:
         evaluation: quality against labels.
         top: the most suspicious windows, most suspicious first.
         embeddings_2d: shape (points, 2), with ``point_is_alert`` and ``point_label``, shape (points,), bool.
-        heat: names of hosts or sources and their highest score by span of time, shape (names, spans), NaN for
-            none; ``heat_spans`` names the spans, hours of the day (UTC) where it is empty.
+        swimlane: hosts or sources by span of time, without what is called normal or kept quiet.
         training: optimiser steps, training loss and held-out loss (nats a masked token, NaN for none).
         by_day: (day, windows, alerts) in order, every alert that was raised.
         promise: what was promised and achieved on each day up to these, in order; drawn instead of ``by_day``.
@@ -151,8 +151,7 @@ class ReportData:
     embeddings_2d: FloatArray | None = None
     point_is_alert: BoolArray | None = None
     point_label: BoolArray | None = None
-    heat: tuple[Sequence[str], FloatArray] | None = None
-    heat_spans: Sequence[str] = ()
+    swimlane: Swimlane | None = None
     training: tuple[FloatArray, FloatArray, FloatArray] | None = None
     by_day: Sequence[tuple[date | str, int, int]] | None = None
     promise: Sequence[PromiseDay] = ()

@@ -27,8 +27,6 @@ from logad_pipeline.reporting.text import count, percent, score_text
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-MAX_GROUPS = 30
-
 
 def score_histogram(
     scores: ArrayLike,
@@ -122,7 +120,7 @@ def pr_curve(scores: ArrayLike, labels: ArrayLike, threshold: float, *, theme: T
         at = (float(truth[alert].sum() / truth.sum()), float(truth[alert].mean()))
         axes.plot(*at, "D", color=look.alert, markersize=7, label=f"at {threshold:g}", clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    add_legend(axes, look, loc="lower left")
+    add_legend(axes, look, loc="best")
     return png(figure)
 
 
@@ -197,63 +195,7 @@ def training_curves(
         axes.plot(at[checked], held[checked], "o-", color=look.alert, linewidth=1.8, markersize=3.5,
                   label="held out")  # fmt: skip
     axes.set_ylim(bottom=0.0)
-    add_legend(axes, look, loc="upper right")
-    return png(figure)
-
-
-def heat_strip(
-    groups: Sequence[str], hours: ArrayLike, threshold: float, *, spans: Sequence[str] = (), theme: ThemeName = "light"
-) -> bytes | None:
-    """Highest score of each group (host) in each hour of the day, or other span of time; alerts are framed.
-
-    The ``MAX_GROUPS`` groups with the highest scores are shown, in the order in which they came.
-
-    Args:
-        groups: names, one a row.
-        hours: shape (groups, hours), scores in [0, 1]; NaN where there was no window.
-        threshold: cells at or above it are framed.
-        spans: names of the spans of time, if they are not the hours of the day.
-
-    Raises:
-        ValueError: the shape does not fit, or a score lies outside [0, 1].
-    """
-    cells = np.asarray(hours, dtype=np.float64)
-    if cells.ndim != 2 or len(cells) != len(groups):
-        raise ValueError(f"{len(groups)} groups but hours of shape {cells.shape}")
-    if spans and len(spans) != cells.shape[1]:
-        raise ValueError(f"{len(spans)} names for {cells.shape[1]} spans of time")
-    _unit_scores(cells[~np.isnan(cells)])
-    if np.isnan(cells).all():
-        return None
-    peak = np.where(np.isnan(cells), -1.0, cells).max(axis=1)
-    rows = np.sort(np.argsort(-peak, kind="stable")[:MAX_GROUPS])
-    worst = divmod(int(np.nanargmax(cells)), cells.shape[1])
-    names = [drawable(span, 12) for span in spans] or [f"{hour:02d}" for hour in range(cells.shape[1])]
-    at = names[worst[1]] + ("" if spans else " h")
-    title = f"Highest {score_text(float(cells[worst]))}: {drawable(groups[worst[0]], 18)} at {at}"
-    if len(rows) < len(groups):
-        title += f" ({len(rows)} of {len(groups):,} groups shown)"
-    look = THEMES[theme]
-    across = "time (UTC)" if spans else "hour of the day (UTC)"
-    figure, axes = new_axes(title, across, "", theme=look, height=1.15 + 0.24 * max(2, len(rows)))
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.patches import Rectangle
-
-    colours = LinearSegmentedColormap.from_list("score", look.ramp).with_extremes(bad=look.paper)
-    shown = cells[rows]
-    axes.grid(False)
-    image = axes.pcolormesh(np.ma.masked_invalid(shown), cmap=colours, vmin=0.0, vmax=1.0,
-                            edgecolors=look.paper, linewidth=0.8)  # fmt: skip
-    for row, hour in np.argwhere(np.nan_to_num(shown, nan=-1.0) >= threshold):
-        axes.add_patch(Rectangle((hour, row), 1, 1, fill=False, edgecolor=look.ink, linewidth=1.3, zorder=3))
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [drawable(groups[row], 22) for row in rows], parse_math=False)
-    ticks = np.arange(0, cells.shape[1], max(3 if not spans else 1, -(-cells.shape[1] // 10)))
-    axes.set_xticks(ticks + 0.5, [names[tick] for tick in ticks], parse_math=False)
-    axes.invert_yaxis()
-    bar = figure.colorbar(image, ax=axes, ticks=[0.0, threshold, 1.0], pad=0.015, fraction=0.03)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=look.muted, labelsize=8.5, length=2)
-    bar.ax.axhline(threshold, color=look.ink, linewidth=1.3)
+    add_legend(axes, look, loc="best")
     return png(figure)
 
 

@@ -27,12 +27,13 @@ _ROW_BYTES = 160
 _MARKED_LINES = 3
 _MAX_MEMBERS = 12
 _MAX_DIFFERENCES = 60
-_MAX_WORDS = 6
+_MAX_WORDS = 3
+_MAX_GUESSES = 2
 
 
 @dataclass(frozen=True)
 class WordView:
-    """A word that surprised, and what was expected in its place."""
+    """A word that surprised, and what was expected in its place, with the chances that it was given."""
 
     text: str
     expected: str
@@ -242,11 +243,12 @@ def _why(line: ReportLine) -> tuple[str, tuple[WordView, ...], str]:
     why = line.evidence
     if why is None or not why.reasons:
         return "", (), ""
-    worst = sorted(why.words, key=lambda word: -word.surprise)[:_MAX_WORDS]
     words = tuple(
-        WordView(label(word.text, 60), " or ".join(label(one.text, 40) for one in word.expected))
-        for word in why.words
-        if word in worst and word.expected and word.text != word.expected[0].text
+        WordView(
+            label(word.text, 60),
+            " or ".join(f"{label(one.text, 40)} ({one.probability:.0%})" for one in word.expected[:_MAX_GUESSES]),
+        )
+        for word in why.least_expected(_MAX_WORDS)
     )
     return label("; ".join(why.reasons), 300), words, label(why.expected_line, 200)
 

@@ -20,6 +20,7 @@ from logad_pipeline.reporting.ranking import (
     text_bytes,
     window_views,
 )
+from logad_pipeline.reporting.swimlane import LanesView, lanes_view
 from logad_pipeline.reporting.text import count, label, percent, score_text, span_text, time_text
 
 __all__ = ["LineAccount", "ReportData", "ReportLine", "ReportWindow", "headline", "render_report"]
@@ -27,7 +28,7 @@ __all__ = ["LineAccount", "ReportData", "ReportLine", "ReportWindow", "headline"
 MAX_BYTES = 5_000_000
 _MAX_ROWS = 100
 _FEW_WINDOWS = 10
-_LEAST_FIRST = ("training", "embeddings", "quality", "histogram", "alert_rate", "heat")
+_LEAST_FIRST = ("training", "embeddings", "quality", "histogram", "alert_rate")
 """Pictures in the order in which they are given up for a small file."""
 _MAX_VALUE_CHARACTERS = 600
 
@@ -52,8 +53,8 @@ def render_report(data: ReportData, most_bytes: int = MAX_BYTES) -> str:
             not even hold the tables.
     """
     pictures = {
-        "heat": charts.heat(data), "histogram": charts.histogram(data), "quality": charts.quality(data),
-        "embeddings": charts.embeddings(data), "training": charts.training(data), "alert_rate": charts.alert_rate(data),
+        "histogram": charts.histogram(data), "quality": charts.quality(data), "embeddings": charts.embeddings(data),
+        "training": charts.training(data), "alert_rate": charts.alert_rate(data),
     }  # fmt: skip
     budget, most = TEXT_BUDGET_BYTES, MAX_WINDOWS
     given_up: list[str] = []
@@ -88,11 +89,11 @@ def _page(
         high_risk=data.high_risk,
         figures=_key_figures(data),
         windows=windows,
+        alerts=data.alerts,
         windows_left_out=len(data.top) - len(windows),
         alerts_left_out=max(0, data.alerts - sum(alarms_of(one, data.threshold) for one in data.top[: len(windows)])),
         given_up=given_up,
-        heat=shown["heat"],
-        heat_unit="span of time" if data.heat_spans else "hour of the day",
+        lanes=_lanes(data, len(windows)),
         histogram=shown["histogram"],
         settled_note=_settled_note(data),
         quality_note=_quality_note(data),
@@ -108,6 +109,20 @@ def _page(
         model_rows=_name_value_rows(data.model),
         setting_rows=_name_value_rows(data.settings),
     )
+
+
+def _lanes(data: ReportData, entries: int) -> LanesView | None:
+    """The swimlane; its cells lead to the first of so many entries that tells of a window in them."""
+    if data.swimlane is None:
+        return None
+    streams = {lane.name for lane in data.swimlane.lanes}
+    told: dict[tuple[str, int], str] = {}
+    for entry in data.top[:entries]:
+        own = entry.group if entry.group in streams else entry.source
+        for stream, at in ((own, entry.first_time), *((one.where, one.first_time) for one in entry.members)):
+            if at is not None:
+                told.setdefault((stream, data.swimlane.span_of(at)), f"#entry-{entry.rank}")
+    return lanes_view(data.swimlane, lambda stream: "", lambda stream, span: told.get((stream, span), ""))
 
 
 def headline(data: ReportData) -> str:

@@ -46,7 +46,6 @@ class Served:
         name, version: as the registry has it; the folder's name and the content's hash where there is no registry.
         scores: what it said last.
         mark: tells it from all others that the registry had or will have; empty where there is no registry.
-        explainer: made when it is first needed.
     """
 
     detector: AnomalyDetector
@@ -54,14 +53,20 @@ class Served:
     version: str
     scores: RememberedScores
     mark: str = ""
-    explainer: Explainer | None = None
+    _making: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def explain(self, shown: Sequence[ShownWindow]) -> list[Evidence]:
         """Evidence for windows; one thread at a time, while no other asks the model."""
+        # Reading the normal windows may take seconds and asks the model nothing, so scoring does not wait for it.
+        with self._making:
+            explainer = self.explainer
         with self.scores.undisturbed():
-            if self.explainer is None:
-                self.explainer = Explainer(self.detector)
-            return self.explainer.explain(shown)
+            return explainer.explain(shown)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Made when it is first needed."""
+        return Explainer(self.detector)
 
 
 @dataclass

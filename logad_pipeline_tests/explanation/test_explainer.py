@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.reference import TRAIN
 from logad_pipeline.explanation import difference, suspicion
 from logad_pipeline.explanation.evidence import Evidence, LineEvidence, ShownWindow
+from logad_pipeline.explanation.expected import Expectations
 from logad_pipeline.explanation.explainer import Explainer, shown_windows
 from logad_pipeline.explanation.normal_windows import Lack
 from logad_pipeline.explanation.wording import summary
@@ -157,6 +159,31 @@ def test_what_was_expected_instead_is_named_word_by_word(explainer: Explainer) -
         chances = [expected.probability for expected in word.expected]
         assert chances == sorted(chances, reverse=True) and 0 < sum(chances) <= 1.0001
     assert len(line.expected_line.split()) == len(line.words)
+
+
+def test_a_hidden_line_is_guessed_as_the_whole_model_would(explainer: Explainer) -> None:
+    encoder = explainer.model.encoder
+    windows = windows_of([[*cycle_lines(4), FOREIGN], cycle_lines(3)])
+    found = Expectations(encoder).lines(windows, [[4], [1]])
+    for segment, hidden in zip(encoder.segments(windows), (4, 1), strict=True):
+        mask = segment.line_of == hidden
+        ids = torch.from_numpy(np.where(mask, encoder.special.mask, segment.ids))[None]
+        with torch.inference_mode():
+            log_p = torch.log_softmax(encoder.model(input_ids=ids).logits[0, torch.from_numpy(mask)], dim=1).numpy()
+        line = found[segment.window][hidden]
+        surprise = -log_p[np.arange(len(log_p)), segment.ids[mask]]
+        assert sum(word.surprise for word in line.words) == pytest.approx(surprise.sum(), abs=0.01)
+        likeliest = line.words[0].expected[0]
+        assert likeliest.probability == pytest.approx(np.exp(log_p[0].max()), abs=1e-3)
+        assert encoder.tokenizer.id_to_token(int(log_p[0].argmax())) == likeliest.text
+
+
+def test_the_normal_windows_looked_at_are_those_that_sorting_all_would_give(explainer: Explainer) -> None:
+    counts = explainer.normal.windows.counts
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        alike = rng.integers(0, 4, len(counts)) / 4
+        assert explainer.normal._alike_most(alike).tolist() == np.lexsort((-counts, -alike))[:12].tolist()
 
 
 def test_the_nearest_normal_window_of_a_normal_one_is_itself(explainer: Explainer) -> None:

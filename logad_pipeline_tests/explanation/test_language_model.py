@@ -72,6 +72,7 @@ def test_an_answer_that_obeys_a_line_or_breaks_the_schema_is_replaced_and_it_is_
     assert told.by == "evidence"
     assert told.words == own_words(evidence)
     assert told.note.startswith("no usable answer of the language model: it ")
+    print(f"{str(answer)[:60]!r}: {told.note}")
 
 
 def test_doctests() -> None:
@@ -227,6 +228,7 @@ def test_injected_text_stays_data_within_its_fence(stub: Stub, evidence: Evidenc
             "kind_of_anomaly", "strength_by_kind", "detectors", "lines", "nearest_normal_window_differs_by",
         }  # fmt: skip
         assert "203.0.113.9" not in data
+    print(f"requests: {len(stub.requests)} injections asked about, 0 outside their fence")
 
 
 def test_evidence_is_the_same_whatever_is_said(stub: Stub, evidence: Evidence) -> None:
@@ -241,18 +243,19 @@ def test_of_ten_thousand_planted_secrets_none_leaves(evidence: Evidence) -> None
     language_model = LanguageModel("http://127.0.0.1:9/v1", "stub")
     line = evidence.lines[0]
     spoilt = replace(evidence, lines=tuple(replace(line, place=place) for place in range(20)))
-    secrets = list(planted(10_000, seed=1))
+    secrets, leaked = list(planted(10_000, seed=1)), []
     for start in range(0, len(secrets), 20):
         some = secrets[start : start + 20]
         sent = language_model.data(spoilt, [message for _, _, message in some]).lower()
-        leaked = [secret for _, secret, _ in some if secret.lower() in sent]
-        assert not leaked
+        leaked += [secret for _, secret, _ in some if secret.lower() in sent]
+    print(f"requests: {len(secrets):,} secrets planted in raw lines, {len(leaked)} sent")
+    assert not leaked
 
 
 def test_of_secrets_in_normal_lines_none_leaves(evidence: Evidence) -> None:
     language_model = LanguageModel("http://127.0.0.1:9/v1", "stub")
     normalise = LogTokenizer().normalise
-    secrets = list(planted(10_000, seed=5))
+    secrets, leaked = list(planted(10_000, seed=5)), []
     assert evidence.nearest is not None
     for start in range(0, len(secrets), 40):
         some = secrets[start : start + 40]
@@ -260,8 +263,9 @@ def test_of_secrets_in_normal_lines_none_leaves(evidence: Evidence) -> None:
         spoilt = replace(evidence, nearest=replace(evidence.nearest, differences=rows))
         sent = language_model.data(spoilt, MESSAGES).lower()
         assert len(json.loads(sent)["nearest_normal_window_differs_by"]) == len(some)
-        leaked = [(kind, secret, line) for kind, secret, line in some if secret.lower() in sent]
-        assert not leaked
+        leaked += [(kind, secret, line) for kind, secret, line in some if secret.lower() in sent]
+    print(f"requests: {len(secrets):,} secrets planted in normal lines, {len(leaked)} sent")
+    assert not leaked
 
 
 def test_a_normal_line_keeps_its_words(evidence: Evidence) -> None:

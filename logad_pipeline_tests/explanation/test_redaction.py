@@ -16,12 +16,12 @@ def test_doctests() -> None:
 
 
 def test_of_ten_thousand_planted_secrets_none_is_left() -> None:
-    kinds = set()
-    for kind, secret, line in planted(10_000, seed=0):
-        kinds.add(kind)
-        assert secret.lower() not in redact(line).lower(), (kind, line)
-        assert secret.lower() not in for_others(line).lower(), (kind, line)
-    assert kinds == set(MAKERS)
+    secrets = list(planted(10_000, seed=0))
+    for masked in (redact, for_others):
+        left = [(kind, line) for kind, secret, line in secrets if secret.lower() in masked(line).lower()]
+        print(f"{masked.__name__}: {len(secrets):,} secrets of {len(MAKERS)} kinds planted, {len(left)} left")
+        assert not left
+    assert {kind for kind, _, _ in secrets} == set(MAKERS)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -58,7 +57,7 @@ def test_after_feedback_and_suppressions_all_figures_tell_one_story(lake: Lake) 
     data = gathered(lake, [DAY])
     assert (data.windows, data.alerts, data.called_normal, data.kept_quiet, data.raised) == (28, 1, 1, 1, 3)
     assert [window.window_id for window in data.top if window.is_anomaly] == alarms(lake, DAY)[2:]
-    assert data.heat is not None
+    assert data.swimlane is not None and data.swimlane.alarms == 1
     text = said(data)
     assert "1 of 28 windows raised an alert that stands (1 called normal and 1 kept quiet not counted); the" in text
     assert "alerts 1 score 0.5 or more, without 1 called normal and 1 kept quiet" in text
@@ -79,20 +78,19 @@ def test_the_swimlane_goes_on_over_new_year(lake: Lake, days: int) -> None:
     span = [first + timedelta(days=number) for number in range(days + 1)]
     times = [datetime(day.year, day.month, day.day, 10, tzinfo=UTC) for day in span]
     data = gathered(lake, span, [judged_row(n, at, 0.1 + n / 100, [n]) for n, at in enumerate(times)])
-    assert data.heat is not None
-    [row] = data.heat[1]
-    there = np.isfinite(row)
-    assert row[there].tolist() == [0.1 + n / 100 for n in range(days + 1)]
-    names = [name for name, known in zip(data.heat_spans, there.tolist(), strict=True) if known]
-    assert names == [f"{at:%m-%d %H}" if days == 2 else f"{at:%Y-%m-%d}" for at in times]
+    assert data.swimlane is not None
+    [lane] = data.swimlane.lanes
+    assert [cell.score for _, cell in sorted(lane.cells.items())] == [0.1 + n / 100 for n in range(days + 1)]
+    begins = [data.swimlane.begin(span) for span in sorted(lane.cells)]
+    assert begins == [at - at.hour % data.swimlane.hours * timedelta(hours=1) for at in times]
 
 
 def test_the_same_date_of_two_years_is_two_columns(lake: Lake) -> None:
     times = [datetime(year, 3, 8, 10, tzinfo=UTC) for year in (2024, 2025)]
     rows = [judged_row(n, at, 0.1 + n / 10, [n]) for n, at in enumerate(times)]
     data = gathered(lake, [at.date() for at in times], rows)
-    assert data.heat is not None
-    assert np.isfinite(data.heat[1]).sum() == 2
+    assert data.swimlane is not None
+    assert len(data.swimlane.lanes[0].cells) == 2
 
 
 def test_every_alert_is_in_an_entry_or_said_to_be_left_out(lake: Lake) -> None:

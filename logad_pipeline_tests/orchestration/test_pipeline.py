@@ -359,6 +359,8 @@ def test_a_day_of_an_earlier_release_is_judged_by_its_texts_and_said_so(spare: D
     assert any(f"{DAYS[0]}: normalised by an earlier release" in message for message in said)
     run_job(spare.settings, "daily", (DAYS[0], DAYS[0]))
     assert {name for row in spare.rows("scores", DAYS[:1]) for name, _ in row["detectors"]} == set(DETECTORS)
+    report = (spare.lake.path("reports", DAYS[0]) / "report.html").read_text(encoding="utf-8")
+    assert "t-SNE of the [CLS] embeddings" in report, "the run of one day has the time to draw the map"
 
 
 def test_the_report_of_days_judged_by_two_versions_speaks_of_the_newest(spare: Deployed) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from logad_pipeline.evaluation.metrics import evaluate
 from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
+from logad_pipeline.reporting.swimlane import Cell, Lane, Swimlane
 
 HOSTS = ("web-1", "web-2", "web-3", "db-1", "mail-1", "bastion.example.org")
 QUIET = (
@@ -62,6 +65,17 @@ def example_window(rank: int, score: float, *, lines: int = 10, label: bool | No
     )
 
 
+def swimlane_of(names: Sequence[str], scores: NDArray[np.float64], start: datetime) -> Swimlane:
+    """Lanes of one-hour cells with these highest scores, shape (names, hours), NaN for no window."""
+    lanes = []
+    for name, row in zip(names, scores, strict=True):
+        known = np.flatnonzero(~np.isnan(row)).tolist()
+        lanes.append(Lane(name, {hour: Cell(float(row[hour]), int(row[hour] >= 0.5)) for hour in known}))
+    alarms = sum(lane.alarms for lane in lanes)
+    ranked = sorted(lanes, key=lambda lane: (-lane.score, lane.name))
+    return Swimlane(start, 1, scores.shape[1], tuple(ranked), 20 * scores.size, alarms, 0)
+
+
 def example_report(seed: int = 7) -> ReportData:
     """A full report: labels, embeddings, training and thirty days."""
     rng = np.random.default_rng(seed)
@@ -74,7 +88,7 @@ def example_report(seed: int = 7) -> ReportData:
     odd[:26] = True
     points[:26] = np.array([55.0, -48.0]) + rng.normal(0, 3, (26, 2))
     hours = np.round(0.7 * rng.beta(2, 8, (len(HOSTS), 24)), 3)
-    hours[2, 3], hours[2, 4], hours[5, 3], hours[0, 17] = 0.993, 0.91, 0.62, 0.55
+    hours[2, 4], hours[5, 3], hours[0, 17] = 0.91, 0.62, 0.55
     hours[4, :6] = np.nan
     steps = np.arange(0, 1001, 20, dtype=np.float64)
     held_out = np.where(steps % 100 == 0, 1.1 + 5.2 * np.exp(-steps / 190) + 1e-7 * steps**2, np.nan)
@@ -84,6 +98,13 @@ def example_report(seed: int = 7) -> ReportData:
     ]
     days[-1] = (days[-1][0], 4321, int((scores >= 0.5).sum()))
     peaks = (0.993, 0.971, 0.94, 0.88, 0.81, 0.77, 0.69, 0.58, 0.52, 0.47)
+    top = tuple(
+        example_window(rank, score, label=score > 0.6, lines=60 if rank == 2 else 10)
+        for rank, score in enumerate(peaks, 1)
+    )
+    for window in top:
+        assert window.first_time is not None
+        hours[HOSTS.index(window.group), window.first_time.hour] = window.score
     return ReportData(
         title="Linux hosts",
         span="2026-05-04",
@@ -95,14 +116,11 @@ def example_report(seed: int = 7) -> ReportData:
         scores=scores,
         labels=labels,
         evaluation=evaluate(scores, labels, 0.5, seed=seed, resamples=200),
-        top=tuple(
-            example_window(rank, score, label=score > 0.6, lines=60 if rank == 2 else 10)
-            for rank, score in enumerate(peaks, 1)
-        ),
+        top=top,
         embeddings_2d=points,
         point_is_alert=odd,
         point_label=odd & (np.arange(1500) % 3 > 0),
-        heat=(HOSTS, hours),
+        swimlane=swimlane_of(HOSTS, hours, datetime(2026, 5, 4, tzinfo=UTC)),
         training=(steps, 1.0 + 5.4 * np.exp(-steps / 170) + rng.normal(0, 0.06, len(steps)), held_out),
         by_day=days,
         model={

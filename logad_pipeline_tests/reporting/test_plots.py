@@ -30,7 +30,6 @@ def all_plots(theme: ThemeName) -> dict[str, bytes | None]:
         "pr": plots.pr_curve(SCORES, LABELS, 0.5, theme=theme),
         "scatter": plots.embedding_scatter(np.eye(2), [True, False], [True, False], theme=theme),
         "training": plots.training_curves([0, 10], [2.0, 1.0], [np.nan, 1.5], theme=theme),
-        "heat": plots.heat_strip(["a"], np.full((1, 24), 0.5), 0.5, theme=theme),
         "rate": plots.alert_rate_by_day([("2026-05-04", 100, 1), ("2026-05-05", 0, 0)], 0.01, theme=theme),
     }
 
@@ -59,8 +58,6 @@ def test_nothing_to_draw_is_none() -> None:
     assert plots.pr_curve(NONE, NONE.astype(np.bool_), 0.5) is None
     assert plots.embedding_scatter(np.empty((0, 2))) is None
     assert plots.training_curves(NONE, NONE, NONE) is None
-    assert plots.heat_strip(["a"], np.full((1, 24), np.nan), 0.5) is None
-    assert plots.heat_strip([], np.empty((0, 24)), 0.5) is None
     assert plots.alert_rate_by_day([("2026-05-04", 0, 0)], 0.01) is None
 
 
@@ -71,23 +68,17 @@ def test_what_does_not_fit_is_refused() -> None:
         plots.score_histogram([0.1, np.nan], 0.5)
     with pytest.raises(ValueError, match=r"labels have shape \(1,\) for 6 points"):
         plots.roc_curve(SCORES, [True])
-    with pytest.raises(ValueError, match="2 groups"):
-        plots.heat_strip(["a", "b"], np.zeros((1, 24)), 0.5)
     with pytest.raises(ValueError, match="2 steps, 1 training"):
         plots.training_curves([1, 2], [1.0], [1.0])
 
 
 def test_names_that_mean_something_to_the_plotter_are_drawn_as_they_are() -> None:
     names = ["$\\frac{1}{0}$", "\x1b[31m\x00", "主机-1", "\u202egnp", "_hidden", "x" * 500, "\ud800"]
-    assert plots.heat_strip(names, np.full((7, 24), 0.9), 0.5) is not None
     assert plots.alert_rate_by_day([(name, 10, 1) for name in names], 0.1) is not None
 
 
-def test_many_groups_and_many_days_stay_one_picture() -> None:
-    rng = np.random.default_rng(1)
-    strip = plots.heat_strip([f"host-{n}" for n in range(500)], rng.random((500, 24)), 0.5)
+def test_many_days_stay_one_picture() -> None:
     rate = plots.alert_rate_by_day([(f"day {n}", 100, n % 3) for n in range(400)], 0.01)
-    assert strip is not None and int.from_bytes(strip[20:24], "big") < 2000
     assert rate is not None and len(rate) < 200_000
 
 

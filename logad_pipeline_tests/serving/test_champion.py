@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.explanation.explainer import Explainer
 from logad_pipeline.registry.registry import CHAMPION, Registry
 from logad_pipeline.serving.app import create_app
 from logad_pipeline.serving.champion import Champion, Served
@@ -77,6 +79,34 @@ def test_with_the_registry_down_the_last_one_answers_and_says_so(spare: Deployed
     ready = anew.test_client().get("/health/ready").get_json()
     assert (ready["status"], ready["degraded"]) == ("ready", True)
     assert "logad init" in ready["reason"]
+
+
+def test_scoring_goes_on_while_the_normal_windows_are_read_for_evidence(
+    spare: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(spare.settings)
+    own(app).champion.refresh()
+    made, meanwhile, before = threading.Barrier(2), list[int](), list[int]()
+
+    class Watched(Explainer):
+        def __init__(self, model: AnomalyDetector) -> None:
+            made.wait(60)
+            asker.join(60)
+            before.extend(meanwhile)
+            super().__init__(model)
+
+    def ask() -> None:
+        made.wait(60)
+        answer = app.test_client().post("/score_log", json={"log_seq": ["a line that was not asked for before"] * 3})
+        meanwhile.append(answer.status_code)
+
+    monkeypatch.setattr("logad_pipeline.serving.champion.Explainer", Watched)
+    asker = threading.Thread(target=ask)
+    asker.start()
+    told = [app.test_client().post("/explain", json={"log_seq": raw_lines(6)}) for _ in range(2)]
+    assert before == [200], "scored while the explainer was made, which is made once"
+    assert [each.status_code for each in told] == [200, 200]
+    assert told[0].get_json()["explained"] == told[1].get_json()["explained"]
 
 
 def test_a_copy_that_was_changed_is_not_served(spare: Deployed) -> None:

@@ -18,6 +18,9 @@ from logad_pipeline.reporting.data import ReportData
 
 PROMISE_DAYS = 30
 """Days over which what was promised is held against what came."""
+MAPPED_DAYS = 3
+"""Days of one run up to which each report has a map of its embeddings, which takes longer than all the rest of it:
+the run of a day draws it, a backfill of months leaves it out."""
 
 
 def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -38,7 +41,7 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         rows = []
         for day in days_of(context):
             with blaming(context, day):
-                data = _report_of(lake, deployment, day, known)
+                data = _report_of(lake, deployment, day, known, with_map=len(days_of(context)) <= MAPPED_DAYS)
                 file = write_report(lake.path("reports", day) / "report.html", data)
             rows.append((day, data.windows, data.alerts, f"`{file}`"))
         promise = promise_days(lake, days_of(context)[-1], PROMISE_DAYS, known)
@@ -63,12 +66,12 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
     return daily_report
 
 
-def _report_of(lake: Lake, deployment: Deployment, day: date, known: list[JudgedDay]) -> ReportData:
+def _report_of(lake: Lake, deployment: Deployment, day: date, known: list[JudgedDay], with_map: bool) -> ReportData:
     """The report of a day, by the version that judged it."""
     row = next((row for row in known if row.day == day), None)
     judged_by = deployment.model(row.model_version) if row else deployment.champion()
     return gather_report(
         lake, [day], lake.scan("scores", [day]), judged_by.detector, title=f"Log anomalies of {day}",
         version=judged_by.version, labels=read_labels(lake), settings=settings_in_words(deployment.settings()),
-        states=settled(lake, [day]), promise=promise_days(lake, day, PROMISE_DAYS, known), with_map=False,
+        states=settled(lake, [day]), promise=promise_days(lake, day, PROMISE_DAYS, known), with_map=with_map,
     )  # fmt: skip

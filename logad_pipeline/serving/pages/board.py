@@ -17,7 +17,7 @@ from logad_pipeline.reporting.text import time_text, visible
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import Asked, asked
 from logad_pipeline.serving.pages.rendering import page, style_text
-from logad_pipeline.serving.pages.views import alert_view, headline, lanes_view, open_lanes, stream_of
+from logad_pipeline.serving.pages.views import alert_view, headline, linked_lanes, open_lanes, stream_of
 from logad_pipeline.serving.service import service
 from logad_pipeline.serving.sessions import PAGES_PREFIX
 
@@ -42,8 +42,7 @@ def board() -> Response:
     hosts = {_stream(alert) for alert in shown}
     return page(
         "board.html.j2", asked=want, headline=headline(shown, swimlane, hosts),
-        lanes=lanes_view(swimlane, want) if swimlane and swimlane.lanes else None,
-        timeless=swimlane.timeless if swimlane else 0,
+        lanes=linked_lanes(swimlane, want),
         names=[lane.name for lane in swimlane.lanes[:200] if visible(lane.name) == lane.name] if swimlane else [],
         alerts=[alert_view(alert, want) for alert in shown[:_MOST_ALERTS]], left_out=max(0, len(shown) - _MOST_ALERTS),
         quiet=[alert_view(alert, want) for alert in quiet[:_MOST_ALERTS]],

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-from logad_pipeline.detectors.calibration import HIGH_RISK
 from logad_pipeline.lake.alerts import Alert
-from logad_pipeline.lake.lanes import Cell, Lane, Swimlane, read_lanes
+from logad_pipeline.lake.lanes import read_lanes
 from logad_pipeline.lake.triage import CONFIRMED, JudgedWindow, settled
+from logad_pipeline.reporting.swimlane import LanesView, Swimlane, alarm_level, lanes_view, stamp
 from logad_pipeline.reporting.text import count, label, score_text, span_text
 from logad_pipeline.serving.pages.asked import Asked
 from logad_pipeline.serving.service import service
 
-MOST_LANES: Final = 40
 _LONGEST: Final = 240
 
 
@@ -58,37 +57,6 @@ class WindowRow:
     state: str
 
 
-@dataclass(frozen=True)
-class CellView:
-    """A cell of the swimlane: a class for its colour, what it says, and where it leads; empty without windows."""
-
-    level: str = ""
-    mark: str = ""
-    says: str = ""
-    link: str = ""
-
-
-@dataclass(frozen=True)
-class LaneView:
-    """A row of the swimlane."""
-
-    name: str
-    link: str
-    cells: tuple[CellView, ...]
-
-
-@dataclass(frozen=True)
-class LanesView:
-    """The swimlane: names of days over spans, names of spans, and the lanes; ``size`` is a class for its width."""
-
-    groups: tuple[tuple[str, int], ...]
-    spans: tuple[str, ...]
-    lanes: tuple[LaneView, ...]
-    left_out: int
-    unit: str
-    size: str
-
-
 def gauge(score: float, risk: str, is_alarm: bool = True) -> Gauge:
     """A score in [0, 1] and its level of risk."""
     return Gauge(score_text(score), round(100 * min(1.0, max(0.0, score)), 1), _level(score, is_alarm), label(risk, 40))
@@ -97,7 +65,7 @@ def gauge(score: float, risk: str, is_alarm: bool = True) -> Gauge:
 def _level(score: float, is_alarm: bool) -> str:
     if not is_alarm:
         return "normal"
-    return "high" if score >= HIGH_RISK else "alert"
+    return alarm_level(score)
 
 
 def by_group() -> bool:
@@ -154,56 +122,24 @@ def open_lanes(asked: Asked) -> Swimlane | None:
     return read_lanes(lake, asked.days, by_group=by_group(), stream=asked.host or None, without=without)
 
 
-def lanes_view(swimlane: Swimlane, asked: Asked) -> LanesView:
-    """The swimlane as a table of links."""
-    names = [_names(swimlane.begin(span), swimlane.hours) for span in range(swimlane.spans)]
-    groups: list[tuple[str, int]] = []
-    for group, _ in names:
-        if groups and groups[-1][0] == group:
-            groups[-1] = (group, groups[-1][1] + 1)
-        else:
-            groups.append((group, 1))
-    lanes = swimlane.lanes[:MOST_LANES]
-    return LanesView(
-        tuple(groups), tuple(name for _, name in names), tuple(_lane_view(lane, swimlane, asked) for lane in lanes),
-        len(swimlane.lanes) - len(lanes), _unit(swimlane.hours),
-        "few" if swimlane.spans <= 24 else "some" if swimlane.spans <= 48 else "many",
-    )  # fmt: skip
-
-
-def _names(begin: datetime, hours: int) -> tuple[str, str]:
-    return (f"{begin:%m-%d}", f"{begin:%H}") if hours < 24 else (f"{begin:%Y-%m}", f"{begin:%d}")
-
-
-def _unit(hours: int) -> str:
-    return count(hours, "hour") if hours < 24 else count(hours // 24, "day")
-
-
-def _lane_view(lane: Lane, swimlane: Swimlane, asked: Asked) -> LaneView:
-    cells = [_cell_view(lane, span, lane.cells.get(span), swimlane, asked) for span in range(swimlane.spans)]
-    return LaneView(label(lane.name, 60), asked.link("/triage/windows", host=lane.name), tuple(cells))
-
-
-def _cell_view(lane: Lane, span: int, cell: Cell | None, swimlane: Swimlane, asked: Asked) -> CellView:
-    if cell is None:
-        return CellView()
-    begin = swimlane.begin(span)
-    end = begin + timedelta(hours=swimlane.hours)
-    level = _level(cell.score, True) if cell.alarms else f"quiet{min(4, int(10 * cell.score))}"
-    mark = "" if not cell.alarms else str(cell.alarms) if cell.alarms < 10 else "9+"
-    says = f"{label(lane.name, 60)}, {span_text(begin, end)}: {count(cell.alarms, 'alarm')}, highest score "
-    link = asked.link("/triage/windows", host=lane.name, at=_stamp(begin), hours=swimlane.hours)
-    return CellView(level, mark, says + score_text(cell.score), link)
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def linked_lanes(swimlane: Swimlane | None, asked: Asked) -> LanesView | None:
+    """The swimlane as a table that leads to the windows of each lane and cell; ``None`` without lanes."""
+    if swimlane is None:
+        return None
+    path, hours = "/triage/windows", swimlane.hours
+    return lanes_view(
+        swimlane,
+        lambda lane: asked.link(path, host=lane),
+        lambda lane, span: asked.link(path, host=lane, at=stamp(swimlane.begin(span)), hours=hours),
+    )
 
 
 def headline(alerts: Sequence[Alert], swimlane: Swimlane | None, hosts: Collection[str]) -> str:
     """What there is to do, in one sentence."""
     if swimlane is None:
         return "No day of this range was judged."
+    if not swimlane.windows:
+        return "No window here, or none that is not settled; choose another host, or other days."
     still = [alert for alert in alerts if alert.open]
     if not still:
         return f"No open alarm among {count(swimlane.windows, 'window')}."

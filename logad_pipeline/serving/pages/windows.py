@@ -28,7 +28,7 @@ from logad_pipeline.serving.pages.rendering import dagster_pages, mlflow_pages, 
 from logad_pipeline.serving.pages.views import (
     alert_view,
     by_group,
-    lanes_view,
+    linked_lanes,
     open_lanes,
     stream_of,
     where,
@@ -65,7 +65,7 @@ def windows() -> Response:
     return page(
         "windows.html.j2", asked=want, alert=alert_view(alert, want) if alert else None, alert_id=alert_id,
         rows=[window_row(row, want) for row in rows], total=total, first=skip + 1,
-        lanes=lanes_view(swimlane, want) if swimlane and swimlane.lanes else None,
+        lanes=linked_lanes(swimlane, want),
         host=label(want.host, 80), time=span_text(at, at + timedelta(hours=hours)) if at else "",
         earlier=want.link("/triage/windows", page=shown - 1, **link) if shown > 1 else "",
         later=want.link("/triage/windows", page=shown + 1, **link) if _A_PAGE * shown < total else "",

@@ -91,6 +91,7 @@ def test_every_page_shows_them_and_obeys_none(client: FlaskClient, lake: Lake) -
         assert payload in seen
     for alert in alerts:
         checked(client, "/triage/windows", alert=alert.alert_id)
+    print(f"pages: {len(PAYLOADS)} payloads in {len(alerts)} alerts and {len(windows)} windows, none obeyed")
 
 
 def test_as_words_to_search_for_and_as_whatever_an_address_names(client: FlaskClient) -> None:
@@ -124,6 +125,7 @@ def test_no_cell_of_the_csv_is_a_formula(client: FlaskClient, lake: Lake) -> Non
     response = client.get("/triage/alerts.csv")
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert len(rows) == len(read_alerts(lake, [DAY]))
+    print(f"CSV: {len(rows)} rows, none with a formula")
     for row in rows:
         for cell in row.values():
             assert cell.strip()[:1] not in tuple("=+-@\uff1d\t\r")
@@ -155,6 +157,7 @@ def test_no_terminal_is_sent_one(lake: Lake) -> None:
         done = logad(*command, "--lake", lake.root)
         assert done.exit_code == 0, done.output
         assert not re.search(OBEYED, done.output)
+    print("terminal: three commands, nothing obeyed")
     assert "␛[31mred" in done.stdout
     assert "<script>" in done.stdout
 
