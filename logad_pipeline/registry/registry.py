@@ -122,7 +122,7 @@ class Registry:
                 were saved.
         """
         with tempfile.TemporaryDirectory(prefix="logad-model-") as folder, _quiet(), warnings.catch_warnings():
-            # A verdict is a dictionary of numbers, words and lists; MLflow would like one type for all of them.
+            # MLflow's own types, which it reads here, would have it warn.
             warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
             directory = Path(folder) / _MODEL_ARTIFACT
             detector.save(directory)
