@@ -158,14 +158,23 @@ class Registry:
         Raises:
             ModelNotFound: if it does not exist, cannot be loaded, or does not judge.
         """
+        model = self.probed(version)
+        self.annotate(version, {_TRIED: model.detector.version})
+        return model
+
+    def probed(self, version: str, device: str = "auto") -> RegisteredModel:
+        """Load a version and let it judge a line; nothing is written down.
+
+        Raises:
+            ModelNotFound: if it does not exist, cannot be loaded, or does not judge.
+        """
         from logad_pipeline.streams import probe
 
-        model = self.load(f"models:/{self.name}/{version}")
+        model = self.load(f"models:/{self.name}/{version}", device)
         try:
             probe(model.detector)
         except ModelNotFound as error:
             raise ModelNotFound(f"version {version}: {error}; `logad train`") from error
-        self.annotate(version, {_TRIED: model.detector.version})
         return model
 
     def was_tried(self, version: str) -> bool:
@@ -207,15 +216,6 @@ class Registry:
             if error.error_code in _NO_SUCH:
                 return None
             raise RegistryUnavailable(_down(self.uri, error)) from error
-
-    def loads(self, version: str) -> bool:
-        """Whether a version is one that this release can judge with."""
-        try:
-            self.load(f"models:/{self.name}/{version}")
-        except ModelNotFound as error:
-            log.warning("%s", error)
-            return False
-        return True
 
     @contextmanager
     def _asked(self, *, works_itself: bool = False) -> Iterator[None]:

@@ -106,6 +106,18 @@ def test_a_champion_that_does_not_load_leaves_the_one_in_service(spare: Deployed
     assert champion.degraded == ""
 
 
+def test_where_nothing_was_ever_served_the_champion_before_a_broken_one_is(spare: Deployed, tmp_path: Path) -> None:
+    files = tmp_path / "damaged" / "model"
+    shutil.copytree(model_folder(spare), files)
+    half_the_weights(files / "artifacts" / "model")
+    move_alias(spare, add_version(spare, files))
+    champion = Champion(spare.settings)
+    champion.refresh()
+    assert champion.current is not None
+    assert champion.current.version == "1"
+    assert "damaged" in champion.degraded
+
+
 @pytest.mark.parametrize("damaged", ["[]", "7", "{", '{"folder": "gone"}', '{"folder": 7}', "weights"])
 def test_a_damaged_copy_is_passed_over_and_the_registry_is_looked_at_again(damaged: str, spare: Deployed) -> None:
     Champion(spare.settings).refresh()
