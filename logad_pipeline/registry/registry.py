@@ -20,7 +20,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
+from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound, read_model_json
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
@@ -260,6 +261,31 @@ class Registry:
                 "the pipeline train one: `logad train`"
             )
         return f"models:/{self.name}/{versions[0]}"
+
+    def left_behind(self, version: str) -> str:
+        """Why this release cannot judge with a version that an earlier one made, ``""`` if it can: other masks, or
+        another format. Told by the model's description alone; whether the rest is whole is not looked at.
+
+        Raises:
+            RegistryUnavailable: if the registry, or what keeps its files, does not answer.
+        """
+        with tempfile.TemporaryDirectory(prefix="logad-fetched-") as folder:
+            try:
+                with _quiet():
+                    import mlflow
+
+                    mlflow.set_tracking_uri(self.uri)
+                    artifact = f"models:/{self.name}/{version}/artifacts/{_MODEL_ARTIFACT}/model.json"
+                    file = Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact, dst_path=folder))
+            except Exception as error:
+                if _not_there(error):
+                    return ""
+                raise RegistryUnavailable(f"the files of version {version} cannot be had now: {error}") from error
+            try:
+                masks = read_model_json(file.parent)["mask_version"]
+            except ModelNotFound as error:
+                return str(error).removeprefix(f"{file.parent}: ")
+        return "" if masks == MASK_VERSION else f"masks version {masks}, this release masks by {MASK_VERSION}"
 
     def load(self, uri: str, device: str = "auto") -> RegisteredModel:
         """Load ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.

@@ -199,6 +199,35 @@ def test_a_damaged_raw_part_stops_the_day_before_its_windows(
         assert not materialised(spare, asset, run_id)
 
 
+def test_logad_run_goes_on_with_the_other_days_and_names_those_that_failed(spare: Deployed) -> None:
+    for day, damage in ((DAYS[0], shorten), (DAYS[2], remove)):
+        damage(spare, day)
+    before = {row["day"]: row["judged_at"] for row in spare.rows("days")}
+    done = logad("run", "--lake", spare.root)
+    assert done.exit_code == 1
+    named = [line for line in done.stderr.splitlines() if line.startswith("logad: ")]
+    assert [line.split()[1] for line in named] == [f"{DAYS[0]}:", f"{DAYS[2]}:", "2"]
+    assert "lines_match_ledger" in named[0]
+    assert "ingest" in named[1]
+    assert "2 of 4 days failed" in named[2]
+    after = {row["day"]: row["judged_at"] for row in spare.rows("days")}
+    assert [after[day] > before[day] for day in DAYS] == [False, True, False, True]
+    done = logad("run", "--from", DAYS[0], "--to", DAYS[0], "--lake", spare.root)
+    assert done.exit_code == 1, "though it was the only one"
+
+
+def test_what_is_wrong_with_no_day_ends_a_run_at_once(
+    spare: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older_format(spare, tmp_path)
+    spare.registry.set_model_tag("former_champions", "[]")
+    before = spare.run_ids()
+    done = logad("run", "--lake", spare.root)
+    assert (done.exit_code, len(spare.run_ids() - before)) == (3, 1)
+    assert "model format 1" in done.stderr.splitlines()[-1]
+    assert "logad train" in done.stderr.splitlines()[-1]
+
+
 def test_scores_without_a_champion_say_so(spare: Deployed) -> None:
     spare.registry._client().delete_registered_model_alias("logad", CHAMPION)
     before = spare.rows("scores")

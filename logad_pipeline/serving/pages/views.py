@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from logad_pipeline.detectors.calibration import HIGH_RISK
-from logad_pipeline.lake.alerts import Alert
+from logad_pipeline.lake.alerts import CONFIRMED, Alert
 from logad_pipeline.lake.lanes import Cell, Lane, Swimlane, read_lanes
-from logad_pipeline.lake.triage import CONFIRMED, JudgedWindow, settled
+from logad_pipeline.lake.triage import JudgedWindow, settled
 from logad_pipeline.reporting.text import count, label, score_text, span_text
 from logad_pipeline.serving.pages.asked import Asked
 from logad_pipeline.serving.service import service
