@@ -106,7 +106,11 @@ def run_days(settings: Settings, job: str, days: Collection[date]) -> dict[date,
             asked = {first + timedelta(days=number) for number in range((last - first).days + 1)}
             if not (stopped := error.days & asked):
                 raise
-            failed |= dict.fromkeys(stopped, str(error))
+            if len(stopped) == 1:
+                failed |= dict.fromkeys(stopped, str(error))
+            else:
+                # Each alone, to hear what is wrong with it.
+                waiting = [*((day, day) for day in sorted(stopped)), *waiting]
             waiting = [*stretches(asked - stopped), *waiting]
     return dict(sorted(failed.items()))
 

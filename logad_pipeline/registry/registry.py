@@ -307,7 +307,9 @@ class Registry:
             except Exception as error:
                 # Each kind of store has errors of its own. An outage says nothing of the model.
                 if _not_there(error):
-                    raise ModelNotFound(f"{uri} is registered, but its files are gone: {error}") from error
+                    raise ModelNotFound(
+                        f"{uri} is registered, but its files are gone; `logad train` makes a new one: {error}"
+                    ) from error
                 raise RegistryUnavailable(f"the files of {uri} cannot be had now: {_down(self.uri, error)}") from error
             detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
         return RegisteredModel(detector, name, version, run_id)
@@ -402,7 +404,9 @@ def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.errno not in _NO_FILE:
             raise RegistryUnavailable(f"the files of {uri} cannot be read now ({reason}); run it later") from error
-        raise ModelNotFound(f"{uri} is registered, but its files are damaged: {reason}") from error
+        raise ModelNotFound(
+            f"{uri} is registered, but its files are damaged; `logad train` makes a new one: {reason}"
+        ) from error
 
 
 def log_pictures(mlflow: Any, pictures: Mapping[str, bytes | None]) -> None:

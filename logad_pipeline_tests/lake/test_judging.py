@@ -178,7 +178,8 @@ def test_the_promise_of_days_counts_alarms_and_those_confirmed(lake: Lake) -> No
 
 def by_host(lake: Lake, day: Any) -> dict[str, int]:
     """How many alarms each host raises; its lines are a file of its own."""
-    return {row.host.removesuffix(".log"): row.alerts for judged in [judged_day(lake, day)] if judged for row in judged.by_host}
+    judged = judged_day(lake, day)
+    return {row.host.removesuffix(".log"): row.alerts for row in judged.by_host} if judged else {}
 
 
 def test_what_one_host_may_raise_does_not_depend_on_the_others(lake: Lake) -> None:
@@ -238,7 +239,9 @@ def test_the_promise_of_days_is_told_of_each_host(lake: Lake) -> None:
     noisy_days(lake, Promise(0.01, a_day_and_host=1))
     record_feedback(lake, alarms(lake, DAY)[0], "anomalous")
     days = promise_days(lake, after(2), 30)
-    assert [(one.host, one.alarms, one.confirmed) for one in days[0].by_host] == [("web1.log", 3, 1), ("web2.log", 0, 0)]
+    assert [(one.host, one.alarms, one.confirmed) for one in days[0].by_host] == [
+        ("web1.log", 3, 1), ("web2.log", 0, 0),
+    ]  # fmt: skip
     assert [(one.host, one.unconfirmed, one.allowed) for one in hosts_of(days)] == [
         ("web1.log", 8, 3), ("web2.log", 0, 3),
     ]  # fmt: skip

@@ -73,7 +73,6 @@ def test_after_feedback_and_suppressions_all_figures_tell_one_story(lake: Lake) 
     assert "None of 28 windows raised an alert that stands" in said(quiet)
 
 
-@pytest.mark.parametrize("days", [2, 5])
 def test_what_a_person_said_of_a_window_goes_before_a_suppression_in_report_and_alerts_alike(lake: Lake) -> None:
     put_day(lake, DAY, foreign=(12, 52, 92), lines=140)
     judge(lake, DAY)
@@ -91,6 +90,7 @@ def test_what_a_person_said_of_a_window_goes_before_a_suppression_in_report_and_
         assert [window.window_id for window in data.top if window.is_anomaly] == [confirmed]
 
 
+@pytest.mark.parametrize("days", [2, 5])
 def test_the_swimlane_goes_on_over_new_year(lake: Lake, days: int) -> None:
     first = date(2025, 12, 32 - days)
     span = [first + timedelta(days=number) for number in range(days + 1)]

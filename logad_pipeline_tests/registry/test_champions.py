@@ -123,6 +123,8 @@ def test_detect_takes_the_champion_before_one_that_cannot_judge(
     spare.registry.set_model_tag("former_champions", "[]")
     with pytest.raises(ModelNotFound, match="damaged"):
         champion_that_judges(spare.registry)
+    done = logad("detect", log)
+    assert (done.exit_code, "`logad train` makes a new one" in done.stderr) == (4, True)
 
 
 def test_what_cannot_judge_or_does_not_exist_is_not_promoted(spare: Deployed, tmp_path: Path) -> None:
