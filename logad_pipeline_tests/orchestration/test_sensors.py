@@ -430,10 +430,10 @@ def test_days_that_were_held_out_are_no_new_ones(judged: Deployed) -> None:
 def test_a_champion_that_an_upgrade_left_behind_starts_a_training(
     spoil: Callable[[Path], None], spare: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry, windows = spare.registry, len(spare.rows("windows"))
+    registry, files, windows = spare.registry, model_folder(spare), len(spare.rows("windows"))
     assert registry.left_behind("1") == ""
     old = tmp_path / "old" / "model"
-    shutil.copytree(model_folder(spare), old)
+    shutil.copytree(files, old)
     spoil(old / "artifacts" / "model")
     version = add_version(spare, old)
     registry.annotate(version, registry.tags("1"))
@@ -450,7 +450,7 @@ def test_a_champion_that_an_upgrade_left_behind_starts_a_training(
     reason = request.run_config["ops"]["anomaly_model"]["config"]["reason"]
     assert re.search(r"in this release \((model format 1|masks version 0), this release", reason)
     assert "cooling_hours is 24" in tick(spare, "retraining", due.cursor).said, "and not again and again"
-    trained = add_version(spare, model_folder(spare))
+    trained = add_version(spare, files)
     gate = json.dumps({"passed": True, "against": "", "reason": ""})
     registry.annotate(trained, {**registry.tags(version), "gate": gate})
     monkeypatch.setenv("LOGAD_MODEL__AUTOMATIC_PROMOTION", "false")
