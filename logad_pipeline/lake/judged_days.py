@@ -5,12 +5,13 @@ Belongs here: writing and reading those rows. Does not: judging (`judging`), the
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any
+from itertools import islice, repeat
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .schemas import DAYS
 from .tables import Lake
@@ -74,19 +75,31 @@ def write_judged_day(lake: Lake, row: JudgedDay) -> None:
 
 
 def judged_days(lake: Lake, days: Collection[date] | None = None) -> list[JudgedDay]:
-    """The rows of some days, or of all, ascending."""
-    rows = [
-        JudgedDay(**{**_with_kinds(row), "by_host": tuple(HostDay(**_with_kinds(one)) for one in row["by_host"] or ())})
-        for batch in lake.scan("days", days)
-        for row in batch.to_pylist()
-    ]
-    return sorted(rows, key=lambda row: row.day)
-
-
-def _with_kinds(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "recent_kinds": tuple(row["recent_kinds"])}
+    """The rows of some days, or of all, ascending; what their hosts' thresholds remember is left out, see
+    :func:`judged_day`."""
+    return _read(lake, days, of_hosts=False)
 
 
 def judged_day(lake: Lake, day: date) -> JudgedDay | None:
     """The row of one day, or ``None`` if it was never judged."""
-    return next(iter(judged_days(lake, [day])), None)
+    return next(iter(_read(lake, [day], of_hosts=True)), None)
+
+
+def _read(lake: Lake, days: Collection[date] | None, *, of_hosts: bool) -> list[JudgedDay]:
+    rows = []
+    for batch in lake.scan("days", days):
+        place = batch.schema.get_field_index("by_host")
+        hosts = _by_host(batch.column(place), of_hosts)
+        for row, by_host in zip(batch.remove_column(place).to_pylist(), hosts, strict=True):
+            rows.append(JudgedDay(**{**row, "recent_kinds": tuple(row["recent_kinds"])}, by_host=by_host))
+    return sorted(rows, key=lambda row: row.day)
+
+
+def _by_host(column: pa.ListArray, kinds: bool) -> list[tuple[HostDay, ...]]:
+    """The hosts of each row; kinds, which may be thousands a day, are made Python's numbers only if asked for."""
+    flat = column.flatten()
+    values = dict(zip((field.name for field in flat.type), flat.flatten(), strict=True))
+    remembered = values.pop("recent_kinds")
+    recent: Iterable[tuple[int, ...]] = map(tuple, remembered.to_pylist()) if kinds else repeat((), len(flat))
+    hosts = map(HostDay, *(array.to_pylist() for array in values.values()), recent)
+    return [tuple(islice(hosts, count or 0)) for count in pc.list_value_length(column).to_pylist()]
