@@ -164,7 +164,7 @@ class AlertSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     per_day_and_host: float = Field(0.0, ge=0)
-    """A budget in the place of ``model.false_alarm_rate``; 0 for none."""
+    """A budget of each host by itself, in the place of ``model.false_alarm_rate``; 0 for none."""
     adaptive: bool = True
     recalibrate_days: int = Field(14, ge=1)
     webhook: str = ""

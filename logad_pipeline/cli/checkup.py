@@ -84,8 +84,8 @@ def _champion(settings: Settings) -> tuple[bool, str]:
     version = registry.version_of(CHAMPION)
     if version is None:
         return False, "there is none yet; `logad run` or `logad train` makes one"
-    detector = registry.load(f"models:/{settings.model.name}/{version}").detector
-    return True, f"version {version} loads; encoder: {detector.encoder.source.kind}"
+    detector = registry.probed(version).detector
+    return True, f"version {version} judges; encoder: {detector.encoder.source.kind}"
 
 
 def _torch() -> tuple[bool, str]:

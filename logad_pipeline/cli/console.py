@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
 
     DONE = 0
     ANOMALIES_FOUND = 1
+    DAYS_FAILED = 1
     USAGE = 2
     UNREADABLE_INPUT = 3
     NO_MODEL = 4
@@ -32,9 +33,14 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def say_wrong(message: str) -> None:
+    """Say what went wrong in one line."""
+    say("logad: " + visible(" ".join(str(message).split())))
+
+
 def fail(message: str, code: ExitCode) -> typer.Exit:
     """Say what went wrong in one line and give back the exit to raise."""
-    say("logad: " + visible(" ".join(str(message).split())))
+    say_wrong(message)
     return typer.Exit(int(code))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logad_pipeline.cli.console import ExitCode, fail, plain_errors, progress_bar, say, table_console
+from logad_pipeline.cli.console import ExitCode, fail, plain_errors, progress_bar, say, say_wrong, table_console
 from logad_pipeline.reporting.text import visible
 
 if TYPE_CHECKING:
@@ -163,27 +163,45 @@ def run(
     last: LastDay = None,
     lake: LakeOption = None,
 ) -> None:
-    """Run the daily pipeline over landed days; without a champion, train one on the first half of them."""
+    """Run the daily pipeline over landed days; without a champion, train one on the first half of them.
+
+    A day that fails keeps no other from being judged; then the exit code is 1, with a line for each such day.
+    """
     with lake_errors():
-        from logad_pipeline.orchestration.runs import run_job
+        from logad_pipeline.orchestration.backfills import days_between
+        from logad_pipeline.orchestration.runs import run_days
         from logad_pipeline.registry.registry import CHAMPION, Registry
 
         settings, opened = open_lake(lake)
         days = days_in(opened, "ledger", first, last)
-        whole = (days[0], days[-1])
+        whole = days_between(days[0], days[-1])
         registry = Registry(settings)
         registry.prepare()
         if registry.version_of(CHAMPION):
-            run_job(settings, "daily", whole)
+            failed = run_days(settings, "daily", whole)
         else:
-            say(f"preparing {len(days)} days")
-            run_job(settings, "prepare_days", whole)
-            half = days[max(0, (len(days) + 1) // 2 - 1)]
-            say(f"no champion yet: training one on {days[0]} to {half}")
-            _train(settings, days[0], half)
-            say(f"judging {len(days)} days")
-            run_job(settings, "judge_days", whole)
+            failed = _first_run(settings, days, whole)
+        for day, reason in failed.items():
+            say_wrong(f"{day}: {reason}")
+        if failed:
+            raise fail(f"{len(failed)} of {len(whole)} days failed; mend them and run them again", ExitCode.DAYS_FAILED)
         say(f"done: {days[0]} to {days[-1]}; `logad report` shows the most suspicious windows")
+
+
+def _first_run(settings: Settings, days: list[date], whole: list[date]) -> dict[date, str]:
+    """Prepare the days, train a first model on the first half of those that could be, and judge them all."""
+    from logad_pipeline.orchestration.runs import run_days
+
+    say(f"preparing {len(days)} days")
+    failed = run_days(settings, "prepare_days", whole)
+    prepared = [day for day in days if day not in failed]
+    if not prepared:
+        return failed
+    half = prepared[max(0, (len(prepared) + 1) // 2 - 1)]
+    say(f"no champion yet: training one on {prepared[0]} to {half}")
+    _train(settings, prepared[0], half)
+    say(f"judging {len(prepared)} days")
+    return failed | run_days(settings, "judge_days", [day for day in whole if day not in failed])
 
 
 def train(

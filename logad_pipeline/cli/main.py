@@ -12,7 +12,8 @@ from logad_pipeline.cli.console import set_up_logging
 app = typer.Typer(
     name="logad",
     help="Unsupervised log anomaly detection: learn normal logs with BERT-mini, judge new ones.",
-    epilog="Exit codes: 0 done, 1 anomalies found (--fail-on-anomaly), 2 usage, 3 unreadable input, 4 no model.",
+    epilog="Exit codes: 0 done, 1 anomalies found (--fail-on-anomaly) or days failed (run), 2 usage, 3 unreadable "
+    "input, 4 no model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: drawing it would take longer than all else

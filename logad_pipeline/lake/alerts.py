@@ -6,22 +6,31 @@ not: telling anybody (`notices`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from .feedback import NORMAL, read_feedback
-from .schemas import ALERTS, SUPPRESSED
+from .feedback import NORMAL, Feedback, read_feedback
+from .schemas import ALERTS
+from .schemas import SUPPRESSED as SUPPRESSED_ROWS
 from .suppressions import Suppression, read_suppressions
 from .tables import Lake
 from .windowing import texts_of
 
-__all__ = ["Alert", "fold_alerts", "loudest_line", "read_alerts", "suppressed_hits"]
+__all__ = [
+    "CONFIRMED", "CONTESTED", "SUPPRESSED", "Alert", "fold_alerts", "loudest_line", "read_alerts", "state_of",
+    "suppressed_hits",
+]  # fmt: skip
+
+CONTESTED: Final = "contested"
+CONFIRMED: Final = "confirmed"
+SUPPRESSED: Final = "suppressed"
 
 _KEPT_IDS: Final = 50
 _COLUMNS: Final = (
@@ -79,17 +88,17 @@ def fold_alerts(lake: Lake, day: date) -> list[Alert]:
         _alarms(lake, day), key=lambda row: (row["first_time"] is not None, row["first_time"], row["window_id"])
     )
     texts = texts_of(lake, [day], {row["line"] for row in rows})
-    normal = {key for key, said in read_feedback(lake, [day]).items() if said.verdict == NORMAL}
+    said = read_feedback(lake, [day])
     quiet = _Quiet(lake, day)
     alerts: dict[str, Alert] = {}
     for row in rows:
         text = texts.get(row["line"], "")
         alert = _alert_of(alerts, row, text, day)
         alert.windows += 1
-        if row["window_id"] in normal:
-            alert.contested += 1
-        elif name := quiet.by(row, text):
-            alert.suppressed, alert.suppression = alert.suppressed + 1, name
+        state = state_of(said.get(row["window_id"]), partial(quiet.keeps, row, text))
+        alert.contested += state == CONTESTED
+        if state == SUPPRESSED:
+            alert.suppressed, alert.suppression = alert.suppressed + 1, quiet.last
     scores = {row["window_id"]: row["score"] for row in rows}
     for alert in alerts.values():
         alert.window_ids.sort(key=lambda window: -scores[window])
@@ -116,6 +125,17 @@ def read_alerts(lake: Lake, days: Collection[date]) -> list[Alert]:
     # A late line may have raised it on an earlier day since its row was written.
     _look_back(lake, max(days), alerts)
     return _ranked(alerts.values())
+
+
+def state_of(said: Feedback | None, kept_quiet: Callable[[], bool]) -> str:
+    """How a window is settled: ``contested`` or ``confirmed`` by a person, else ``suppressed``, else ``""``.
+
+    What a person said of this very window goes before what a suppression says of all that look like it: a confirmed
+    alarm stands. A suppression that ends after so many alarms is then not asked.
+    """
+    if said is not None:
+        return CONTESTED if said.verdict == NORMAL else CONFIRMED
+    return SUPPRESSED if kept_quiet() else ""
 
 
 def suppressed_hits(lake: Lake) -> dict[str, int]:
@@ -203,20 +223,22 @@ class _Quiet:
                     if name in self._left:
                         self._left[name] -= 1
         self._hits: list[dict[str, Any]] = []
+        self.last = ""
 
-    def by(self, row: dict[str, Any], text: str) -> str:
-        """The name of the first suppression that keeps an alarm quiet, ``""`` for none."""
+    def keeps(self, row: dict[str, Any], text: str) -> bool:
+        """Whether a suppression keeps an alarm quiet; the first that does counts it, and is ``last`` then."""
         for each in self._all:
             if self._left.get(each.name, 1) > 0 and each.matches(row["source"], row["group_key"], text):
                 if each.name in self._left:
                     self._left[each.name] -= 1
                 self._hits.append({"day": self._day, "suppression": each.name, "window_id": row["window_id"],
                                    "first_time": row["first_time"]})  # fmt: skip
-                return each.name
-        return ""
+                self.last = each.name
+                return True
+        return False
 
     def batches(self) -> list[pa.RecordBatch]:
-        return [pa.RecordBatch.from_pylist(self._hits, schema=SUPPRESSED)] if self._hits else []
+        return [pa.RecordBatch.from_pylist(self._hits, schema=SUPPRESSED_ROWS)] if self._hits else []
 
 
 def _batch(day: date, alerts: list[Alert]) -> pa.RecordBatch:

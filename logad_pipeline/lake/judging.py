@@ -6,17 +6,20 @@ file of its own.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Any, Final
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 
 from .arrivals import files_in
-from .judged_days import JudgedDay, write_judged_day
+from .host_thresholds import HostThresholds, thresholds_of_hosts
+from .judged_days import HostDay, JudgedDay, host_of, write_judged_day
 from .scoring import ScoreAccount, score_day
 from .tables import DayReopened, Lake
-from .thresholds import Promise, threshold_of_day
+from .thresholds import DayThreshold, Promise, threshold_of_day
 
 __all__ = ["Judgement", "judge_day"]
 
@@ -43,14 +46,17 @@ def judge_day(lake: Lake, day: date, model: AnomalyDetector, name: str, version:
         LakeDamaged: see `scoring.score_day`.
     """
     made_of = [lake.day_files(table, day) for table in _MADE_OF]
-    windows, hosts = _size(lake, day)
-    threshold = threshold_of_day(lake, day, version, promise, windows, hosts)
+    hosts = _windows_by_host(lake, day)
+    threshold: DayThreshold | HostThresholds
+    if promise.a_day_and_host is None:
+        threshold = threshold_of_day(lake, day, version, promise)
+    else:
+        threshold = thresholds_of_hosts(lake, day, version, promise, hosts, model.scale)
     account = score_day(lake, day, model, name, version, threshold=threshold)
     row = JudgedDay(
         day=day, judged_at=datetime.now(UTC), model_name=name, model_version=version, windows=account.windows,
-        alerts=account.alerts, hosts=hosts, records=account.records, unseen=account.unseen, psi=account.psi,
-        promised_rate=threshold.rate, budget=promise.a_day_and_host, in_force=threshold.in_force,
-        recent_kinds=threshold.recent, files=files_in(lake, day),
+        alerts=account.alerts, hosts=len(hosts), records=account.records, unseen=account.unseen, psi=account.psi,
+        budget=promise.a_day_and_host, files=files_in(lake, day), **_made_with(threshold, promise, hosts, account),
     )  # fmt: skip
     if [lake.day_files(table, day) for table in _MADE_OF] != made_of:
         raise DayReopened(f"{day}: its records or windows were made anew while it was judged; judge the day again")
@@ -59,14 +65,26 @@ def judge_day(lake: Lake, day: date, model: AnomalyDetector, name: str, version:
     return Judgement(account, row)
 
 
-def _size(lake: Lake, day: date) -> tuple[int, int]:
-    """Windows of a day, and the streams that they were cut from: hosts, where grouped by host."""
-    windows = 0
-    groups: set[str] = set()
-    sources: set[str] = set()
+def _made_with(
+    threshold: DayThreshold | HostThresholds, promise: Promise, hosts: Mapping[str, int], account: ScoreAccount
+) -> dict[str, Any]:
+    """The columns that say where the threshold began."""
+    if isinstance(threshold, DayThreshold):
+        return {"promised_rate": threshold.rate, "in_force": threshold.in_force, "recent_kinds": threshold.recent}
+    by_host = tuple(
+        HostDay(host, windows, account.alerts_by_host.get(host, 0), begun.rate, threshold.own.get(host),
+                begun.in_force, begun.recent)
+        for host, windows in sorted(hosts.items())
+        for begun in [threshold.by_host[host]]
+    )  # fmt: skip
+    windows = sum(hosts.values())
+    rate = sum(one.rate * one.windows for one in by_host) / windows if windows else promise.rate
+    return {"promised_rate": rate, "in_force": None, "recent_kinds": (), "by_host": by_host}
+
+
+def _windows_by_host(lake: Lake, day: date) -> Counter[str]:
+    """Windows of a day by what they were cut from: hosts, where grouped by host."""
+    found: Counter[str] = Counter()
     for batch in lake.scan("windows", [day], ["source", "group_key"]):
-        windows += batch.num_rows
-        groups.update(batch.column("group_key").unique().to_pylist())
-        sources.update(batch.column("source").unique().to_pylist())
-    # Lines that name no host belong to their file.
-    return windows, len(groups - {""} or sources)
+        found.update(map(host_of, batch.column("group_key").to_pylist(), batch.column("source").to_pylist()))
+    return found

@@ -26,14 +26,13 @@ from logad_pipeline.reporting.data import LineAccount, ReportData, ReportMember,
 from logad_pipeline.reporting.projection import tsne
 from logad_pipeline.reporting.promise import PromiseDay
 
-from .alerts import loudest_line
+from .alerts import CONTESTED, SUPPRESSED, loudest_line
 from .labels import label_windows
 from .lanes import LaneSums
 from .score_cache import CachedScore, ScoreCache, window_key
 from .scoring import cache_file
 from .shown_rows import lines_of, read_records_of, to_explain
 from .tables import Lake
-from .triage import CONTESTED, SUPPRESSED
 
 TOP: Final = 25
 """Groups of windows that are shown."""
@@ -106,7 +105,7 @@ def gather_report(
         version: of the model in the registry.
         labels: of ``labels.read_labels``; only told in the report, never used for a score.
         settings: shown as they are.
-        states: of windows that somebody or something has settled, see ``triage.settled``: those that are called
+        states: of windows that somebody or something has settled, see `triage.settled`: those that are called
             normal or kept quiet are neither ranked nor counted as alerts, as on the triage page.
         promise: what was promised and achieved up to these days.
         with_map: whether embeddings are mapped by t-SNE, which takes longer than all the rest.

@@ -135,6 +135,18 @@ SCORES: Final = pa.schema(
 )
 """A row per scored window of a day; columns that it was written without, by an earlier release, are null."""
 
+_HOST_DAY: Final = pa.struct(
+    [
+        ("host", pa.string()),  # or session, or file: what windows were cut from
+        ("windows", pa.int64()),
+        ("alerts", pa.int64()),  # of them, before feedback and suppressions
+        ("rate", pa.float64()),  # share of its windows that may raise an alarm
+        ("own", pa.float64()),  # a stricter rate than the budget's, for what it was like before; null for none
+        ("in_force", pa.float64()),  # where the day began; null for a fixed threshold
+        ("recent_kinds", _INTS),
+    ]
+)
+
 DAYS: Final = pa.schema(
     [
         ("day", pa.date32()),
@@ -149,9 +161,10 @@ DAYS: Final = pa.schema(
         ("psi", pa.float64()),  # population stability of the scores against the held-out ones; null if too few
         ("promised_rate", pa.float64()),  # share of normal windows that may raise an alarm
         ("budget", pa.float64()),  # alerts a day and host that the rate was made of; null if it was given itself
-        ("in_force", pa.float64()),  # the rate in force where the day began; null for a fixed threshold
+        ("in_force", pa.float64()),  # the rate in force where the day began; null if fixed, or of each host its own
         ("recent_kinds", _INTS),  # kinds of the windows before the day that the threshold remembers
         ("files", pa.int64()),  # landed files with lines on the day that were seen
+        ("by_host", pa.list_(pa.field("element", _HOST_DAY))),  # under a budget; null where written without
     ]
 )
 """One row per judged day: what its verdicts were made with, and what they came to."""

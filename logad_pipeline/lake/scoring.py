@@ -6,7 +6,9 @@ orchestration's choice; the windows that a model is fitted on are in `training_s
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +25,8 @@ from logad_pipeline.detectors.ensemble import AnomalyDetector, Judged
 from logad_pipeline.windows import WindowSet
 
 from .drift import DriftGauge, gauge_of
+from .host_thresholds import HostThresholds
+from .judged_days import host_of
 from .record_scores import RecordScores
 from .schemas import SCORES
 from .score_cache import CachedScore, ScoreCache, window_key
@@ -60,6 +64,7 @@ class ScoreAccount:
         records, unseen: in the windows; of them, with texts that the model has not learned from.
         psi: population stability of the scores, ``None`` with too few.
         changes: against the day's earlier verdicts; none if it had none.
+        alerts_by_host: hosts without any are left out; see `judged_days.host_of`.
     """
 
     day: date
@@ -71,6 +76,7 @@ class ScoreAccount:
     unseen: int
     psi: float | None
     changes: tuple[VerdictChange, ...]
+    alerts_by_host: Mapping[str, int]
 
 
 def cache_file(lake: Lake, model: AnomalyDetector) -> Path:
@@ -144,7 +150,7 @@ def score_day(
     name: str,
     version: str,
     progress: Progress | None = None,
-    threshold: DayThreshold | None = None,
+    threshold: DayThreshold | HostThresholds | None = None,
 ) -> ScoreAccount:
     """Judge the windows of a day and put the verdicts in the place of the day's earlier ones.
 
@@ -167,8 +173,9 @@ def score_day(
     changes = _changes(lake, day, before, counted.alerts, earlier) if judged_before else ()
     gauge = counted.gauge
     return ScoreAccount(
-        day, windows, len(counted.alerts), counted.new, counted.highest, gauge.records, gauge.unseen, gauge.psi, changes
-    )
+        day, windows, len(counted.alerts), counted.new, counted.highest, gauge.records, gauge.unseen, gauge.psi,
+        changes, counted.by_host,
+    )  # fmt: skip
 
 
 class _Counted:
@@ -179,6 +186,7 @@ class _Counted:
         self.new = 0
         self.highest = 0.0
         self.alerts: set[str] = set()
+        self.by_host: Counter[str] = Counter()
 
     def each(self, batches: Iterable[tuple[pa.RecordBatch, int]]) -> Iterator[pa.RecordBatch]:
         for batch, new in batches:
@@ -188,19 +196,27 @@ class _Counted:
 
     def alerts_in(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            self.alerts.update(batch.filter(batch.column("is_anomaly")).column("window_id").to_pylist())
+            raised = batch.filter(batch.column("is_anomaly"))
+            self.alerts.update(raised.column("window_id").to_pylist())
+            self.by_host.update(_hosts(raised))
             self.highest = max(self.highest, float(batch.column("score").to_numpy().max()))
             yield batch
 
 
+def _hosts(batch: pa.RecordBatch) -> Iterator[str]:
+    return map(host_of, batch.column("group_key").to_pylist(), batch.column("source").to_pylist())
+
+
 def _under(
-    threshold: DayThreshold, model: AnomalyDetector, batches: Iterable[pa.RecordBatch], spool: IO[bytes]
-) -> Iterator[pa.RecordBatch]:
+    threshold: DayThreshold | HostThresholds, model: AnomalyDetector, batches: Iterable[pa.RecordBatch],
+    spool: IO[bytes],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """The same rows under the day's threshold, which goes over them in order of time; they wait in a file."""
     times: list[int] = []
     ids: list[str] = []
     kinds: list[int] = []
     novel: list[bool] = []
+    hosts: list[str] = []
     parts: list[FloatArray] = [np.zeros(0)]
     with pa.ipc.new_stream(spool, SCORES) as writer:
         for batch in batches:
@@ -209,13 +225,15 @@ def _under(
             ids += batch.column("window_id").to_pylist()
             kinds += map(kind_of, batch.column("text_ids").to_pylist())
             novel += map(bool, batch.column("unseen").to_pylist())
+            hosts += map(sys.intern, _hosts(batch))
             parts.append(batch.column("log10_p").to_numpy())
     log10_p = np.concatenate(parts)
     order = sorted(range(len(ids)), key=lambda row: (times[row], ids[row]))
     adapted = np.empty(len(ids))
     adapted[order] = threshold.adapted(
-        log10_p[order], [kinds[row] for row in order], [novel[row] for row in order], model.scale.false_alarm_rate
-    )
+        log10_p[order], [kinds[row] for row in order], [novel[row] for row in order], model.scale.false_alarm_rate,
+        [hosts[row] for row in order],
+    )  # fmt: skip
     spool.seek(0)
     start = 0
     with pa.ipc.open_stream(spool) as reader:

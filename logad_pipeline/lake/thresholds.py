@@ -1,7 +1,7 @@
 """The threshold of a day: carried on from the accepted days before it, and from what people said of them.
 
 Belongs here: the promise, the state in which a day begins, and how it goes on over the day. The online rule
-itself is `logad_pipeline.detectors.adaptive`.
+itself is `logad_pipeline.detectors.adaptive`; how hosts share a day under a budget is in `host_thresholds`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 from logad_pipeline.detectors.base import FloatArray
 
 from .feedback import ANOMALOUS, NORMAL, Feedback, read_feedback
-from .judged_days import JudgedDay, judged_day, judged_days
+from .judged_days import JudgedDay, host_of, judged_day, judged_days
 from .tables import Lake
 
-__all__ = ["DayThreshold", "Promise", "kind_of", "threshold_of_day"]
+__all__ = ["DayThreshold", "Promise", "kind_of", "replayed", "threshold_of_day"]
 
 _REPLAYED: Final = 20_000
 """Windows before a day, at most, over which its threshold is found."""
@@ -40,7 +40,7 @@ class Promise:
 
     Attributes:
         rate: share of normal windows that may raise one.
-        a_day_and_host: how many may a day on each host; ``None`` for the rate alone.
+        a_day_and_host: how many may a day on each host, whatever the others do; ``None`` for the rate alone.
         adaptive: whether the threshold follows drift, from day to day and over each day.
         days: how many days back it looks.
     """
@@ -50,11 +50,11 @@ class Promise:
     adaptive: bool = True
     days: int = 14
 
-    def rate_on(self, windows: int, hosts: int) -> float:
-        """The share that keeps the promise on a day of so many windows and hosts."""
+    def rate_on(self, windows: int) -> float:
+        """The share that keeps the promise on so many windows: of a host under a budget, else of the day."""
         if self.a_day_and_host is None or not windows:
             return self.rate
-        return min(max(self.a_day_and_host * hosts / windows, 1e-6), _MOST)
+        return min(max(self.a_day_and_host / windows, 1e-6), _MOST)
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class DayThreshold:
     recent: tuple[int, ...] = ()
 
     def adapted(
-        self, log10_p: FloatArray, kinds: Sequence[int], novel: Sequence[bool], model_rate: float
-    ) -> FloatArray:
+        self, log10_p: FloatArray, kinds: Sequence[int], novel: Sequence[bool], model_rate: float,
+        hosts: Sequence[str] = (),
+    ) -> FloatArray:  # fmt: skip
         """p-values of the day's windows, in time order, stretched so that the model's own rate is the one in force.
 
         Args:
@@ -81,6 +82,7 @@ class DayThreshold:
             kinds: what each window has in common with others like it.
             novel: whether it holds a text that the model has not learned from.
             model_rate: the rate that a score of 0.5 stands for.
+            hosts: of the windows; here they have one threshold.
         """
         values = log10_p
         if self.in_force is not None:
@@ -96,8 +98,8 @@ def kind_of(text_ids: Sequence[int]) -> int:
     return int.from_bytes(blake2b(unique.tobytes(), digest_size=8).digest(), "big", signed=True)
 
 
-def threshold_of_day(lake: Lake, day: date, version: str, promise: Promise, windows: int, hosts: int) -> DayThreshold:
-    """Where the threshold of a day begins.
+def threshold_of_day(lake: Lake, day: date, version: str, promise: Promise) -> DayThreshold:
+    """Where the threshold of a day begins, a rate being promised.
 
     A day that this model version has judged before begins where it began then, so that judging it again gives
     the same; else the windows before it are gone through once more: alarms that people confirmed move
@@ -105,21 +107,32 @@ def threshold_of_day(lake: Lake, day: date, version: str, promise: Promise, wind
 
     Args:
         version: of the model; days that another one judged say nothing.
-        windows, hosts: of the day.
     """
-    rate = promise.rate_on(windows, hosts)
+    rate = promise.rate
     if not promise.adaptive:
         return DayThreshold(rate)
     known = judged_day(lake, day)
     if known is not None and known.model_version == version and known.in_force is not None:
-        # With another number of windows a budget is another rate; what is kept is how far below it was.
+        # Another rate may be promised now; what is kept is how far below it was.
         return DayThreshold(rate, rate * min(known.in_force / known.promised_rate, 1.0), known.recent_kinds)
-    threshold = AdaptiveThreshold(rate)
+    return replayed(lake, day, version, promise, {"": rate}, together=True)[""]
+
+
+def replayed(
+    lake: Lake, day: date, version: str, promise: Promise, rates: Mapping[str, float], *, together: bool = False
+) -> dict[str, DayThreshold]:
+    """Thresholds as the windows before a day leave them, by host; ``together``, the only one takes those of all."""
+    thresholds = {host: AdaptiveThreshold(rate) for host, rate in rates.items()}
     before = [day - timedelta(days=back) for back in range(1, promise.days + 1)]
     feedback = read_feedback(lake, before)
     for window in _before(lake, before, version):
-        _take(threshold, window, feedback.get(window.window_id))
-    return DayThreshold(rate, threshold.in_force, tuple(cast("tuple[int, ...]", threshold.recent)))
+        threshold = thresholds.get("" if together else window.host)
+        if threshold is not None:
+            _take(threshold, window, feedback.get(window.window_id))
+    return {
+        host: DayThreshold(each.rate, each.in_force, tuple(cast("tuple[int, ...]", each.recent)))
+        for host, each in thresholds.items()
+    }
 
 
 class _Window(NamedTuple):
@@ -131,6 +144,7 @@ class _Window(NamedTuple):
     log10_p: float
     kind: int
     novel: bool
+    host: str
 
 
 def _take(threshold: AdaptiveThreshold, window: _Window, said: Feedback | None) -> None:
@@ -157,11 +171,12 @@ def _before(lake: Lake, days: Sequence[date], version: str) -> list[_Window]:
     if not chosen:
         return []
     found: list[_Window] = []
-    columns = ["day", "first_time", "window_id", "log10_p", "text_ids", "unseen"]
+    columns = ["day", "first_time", "window_id", "log10_p", "text_ids", "unseen", "group_key", "source"]
     where = ds.field("log10_p").is_valid() & (ds.field("model_version") == version)
     for batch in lake.scan("scores", chosen, columns, where=where):
         times = batch.column("first_time").cast(pa.int64()).to_pylist()
         others = (batch.column(name).to_pylist() for name in columns[:1] + columns[2:])
-        for time, day, window_id, log10_p, ids, unseen in zip(times, *others, strict=True):
-            found.append(_Window(day, time or 0, window_id, log10_p, kind_of(ids), bool(unseen)))
+        for time, day, window_id, log10_p, ids, unseen, *stream in zip(times, *others, strict=True):
+            host = host_of(*stream)
+            found.append(_Window(day, time or 0, window_id, log10_p, kind_of(ids), bool(unseen), host))
     return sorted(found)[-_REPLAYED:]

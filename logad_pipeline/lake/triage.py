@@ -10,6 +10,7 @@ from bisect import bisect
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from itertools import groupby, islice
 from pathlib import PurePath
 from typing import Any, Final
@@ -20,8 +21,8 @@ import pyarrow.dataset as ds
 
 from logad_pipeline.logs.reader import UnreadableInput, read_lines
 
-from .alerts import Alert, loudest_line
-from .feedback import NORMAL, read_feedback
+from .alerts import Alert, loudest_line, state_of
+from .feedback import read_feedback
 from .ledger import LedgerRow, open_raw, raw_parts, way_out
 from .tables import Lake, LakeDamaged, LakeError
 from .windowing import record_ids_of, texts_of
@@ -37,9 +38,6 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _KEYS: Final = pa.schema([("day", pa.date32()), ("window_id", pa.string()), ("score", pa.float64())])
 _HELD: Final = 200_000
-CONTESTED: Final = "contested"
-CONFIRMED: Final = "confirmed"
-SUPPRESSED: Final = "suppressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class JudgedWindow:
 
     Attributes:
         text: the normalised line that surprised most.
-        state: ``contested`` or ``confirmed`` by a person, ``suppressed``, or ``""``.
+        state: see `alerts.state_of`.
     """
 
     window_id: str
@@ -141,12 +139,12 @@ class RawLines:
 
 
 def settled(lake: Lake, days: Collection[date]) -> dict[str, str]:
-    """Windows of these days that somebody or something has settled, with how: see ``JudgedWindow.state``."""
-    found: dict[str, str] = {}
+    """Windows of these days that somebody or something has settled, with how: see `alerts.state_of`."""
+    quiet: set[str] = set()
     for batch in lake.scan("suppressed", days, ["window_id"]):
-        found.update(dict.fromkeys(batch.column(0).to_pylist(), SUPPRESSED))
+        quiet.update(batch.column(0).to_pylist())
     said = read_feedback(lake, days)
-    return found | {key: CONTESTED if each.verdict == NORMAL else CONFIRMED for key, each in said.items()}
+    return {key: state_of(said.get(key), partial(quiet.__contains__, key)) for key in quiet | said.keys()}
 
 
 def ranked_windows(

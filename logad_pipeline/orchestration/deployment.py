@@ -1,5 +1,7 @@
 """`Deployment`: the lake and the registry that a run works on, as a Dagster resource."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -7,8 +9,11 @@ import dagster as dg
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.lake.thresholds import Promise
 from logad_pipeline.orchestration import life_signs
+from logad_pipeline.registry.champions import champion_that_judges
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, RegisteredModel, Registry
 from logad_pipeline.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
 
 _LOADED: dict[tuple[str, str, str], RegisteredModel] = {}
 """Versions that this process has loaded; what a version holds never changes."""
@@ -51,11 +56,15 @@ class Deployment(dg.ConfigurableResource["Deployment"]):
         )
 
     def model(self, version: str) -> RegisteredModel:
-        """A version of the model, loaded once in this process."""
+        """A version of the model, loaded once in this process, and tried.
+
+        Raises:
+            ModelNotFound: if it cannot judge.
+        """
         registry = self.registry()
         key = (registry.uri, registry.name, version)
         if key not in _LOADED:
-            loaded = registry.load(f"models:/{registry.name}/{version}")
+            loaded = registry.probed(version)
             while len(_LOADED) >= _KEPT:
                 _LOADED.pop(next(iter(_LOADED)))
             _LOADED[key] = loaded
@@ -72,15 +81,16 @@ class Deployment(dg.ConfigurableResource["Deployment"]):
             raise dg.Failure("there is no challenger: materialise anomaly_model first")
         return version
 
-    def champion(self) -> RegisteredModel:
-        """The champion.
+    def champion(self, warn: Callable[[str], None] = log.warning) -> RegisteredModel:
+        """The champion, or where it cannot judge the one before it; see `champions.champion_that_judges`.
 
         Raises:
             dagster.Failure: if there is none yet.
+            ModelNotFound: if there is none that can judge.
         """
-        version = self.registry().version_of(CHAMPION)
-        if version is None:
+        registry = self.registry()
+        if registry.version_of(CHAMPION) is None:
             raise dg.Failure(
                 "there is no champion yet: run the job `training`, or `logad train`; then these days again"
             )
-        return self.model(version)
+        return champion_that_judges(registry, self.model, warn)

@@ -7,7 +7,7 @@ import dagster as dg
 
 from logad_pipeline.detectors.ensemble import ModelNotFound
 from logad_pipeline.orchestration.deployment import Deployment
-from logad_pipeline.registry.champions import rollback
+from logad_pipeline.registry.champions import NoEarlierChampion, rollback
 from logad_pipeline.registry.registry import CHAMPION
 
 Job = Any  # what define_asset_job returns has no public name
@@ -29,7 +29,10 @@ def judge_a_line(context: dg.OpExecutionContext, deployment: Deployment) -> None
     try:
         registry.try_out(version)
     except ModelNotFound as error:
-        _, restored = rollback(registry)
+        try:
+            _, restored = rollback(registry)
+        except NoEarlierChampion:
+            raise dg.Failure(f"version {version} cannot be champion: {error}; and no champion before it can") from error
         raise dg.Failure(f"version {version} cannot be champion: {error}; version {restored} is again") from error
     context.log.info("champion %s judges", version)
 

@@ -5,16 +5,18 @@ Belongs here: the instance, the range of days, and what order a first run takes.
 
 import os
 import re
-from datetime import date
+from collections.abc import Collection
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 import dagster as dg
 import yaml
 
+from logad_pipeline.lake.arrivals import stretches
 from logad_pipeline.orchestration.build import build_definitions
 from logad_pipeline.orchestration.errors import RunFailed
-from logad_pipeline.orchestration.partitions import range_tags
+from logad_pipeline.orchestration.partitions import STOPPED_AT, range_tags
 from logad_pipeline.settings import Settings
 
 _FIRST_INSTANCE: Final = {
@@ -76,9 +78,41 @@ def run_job(
         result = definition.execute_in_process(
             run_config=run_config, instance=instance, tags=tags, raise_on_error=False
         )
+        run = instance.get_run_by_id(result.run_id)
     if not result.success:
-        raise RunFailed(f"run {result.run_id} of job {job} failed: {_reasons(result)}")
+        stopped = run.tags.get(STOPPED_AT, "").split() if run else []
+        raise RunFailed(
+            f"run {result.run_id} of job {job} failed: {_reasons(result)}", [date.fromisoformat(day) for day in stopped]
+        )
     return str(result.run_id)
+
+
+def run_days(settings: Settings, job: str, days: Collection[date]) -> dict[date, str]:
+    """Run a job over days, and where it stops at some of them, again over the others.
+
+    Returns:
+        The days at which it stopped, with the reason; none if all went well.
+
+    Raises:
+        RunFailed: if a run fails and blames no day: then no other would fare better.
+    """
+    failed: dict[date, str] = {}
+    waiting = stretches(days)
+    while waiting:
+        first, last = waiting.pop(0)
+        try:
+            run_job(settings, job, (first, last))
+        except RunFailed as error:
+            asked = {first + timedelta(days=number) for number in range((last - first).days + 1)}
+            if not (stopped := error.days & asked):
+                raise
+            if len(stopped) == 1:
+                failed |= dict.fromkeys(stopped, str(error))
+            else:
+                # Each alone, to hear what is wrong with it.
+                waiting = [*((day, day) for day in sorted(stopped)), *waiting]
+            waiting = [*stretches(asked - stopped), *waiting]
+    return dict(sorted(failed.items()))
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> str:

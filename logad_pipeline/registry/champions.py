@@ -1,4 +1,4 @@
-"""Who is champion, and who was: promotion and the way back.
+"""Who is champion, and who was: promotion, the way back, and who judges while the alias leads to nothing sound.
 
 Belongs here: the alias and its history. Does not: whether a model deserves it, which the gate decides.
 """
@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from logad_pipeline.detectors.ensemble import ModelNotFound
-from logad_pipeline.registry.registry import CHAMPION, Registry
+from logad_pipeline.registry.registry import CHAMPION, RegisteredModel, Registry
 
 log = logging.getLogger(__name__)
+
+Load = Callable[[str], RegisteredModel]
+"""From a version to the model."""
 
 _CHAMPIONS: Final = "former_champions"
 """Tag of the model: its champions as a JSON list of versions, each once, the one in force last."""
@@ -55,8 +59,40 @@ def follow_alias(registry: Registry) -> str | None:
 
 def former_champions(registry: Registry) -> list[str]:
     """Versions that were champion before, the last one last."""
+    return _former(registry, registry.version_of(CHAMPION))
+
+
+def champion_that_judges(
+    registry: Registry, load: Load | None = None, warn: Callable[[str], None] = log.warning
+) -> RegisteredModel:
+    """The champion, tried, or where it cannot judge the last one before it that can, with a warning.
+
+    MLflow's pages move the alias without asking whether a version works, and an upgrade may leave one behind.
+    The alias is not moved here: that is for the job `try_champion`, or for a person.
+
+    Args:
+        load: gives a version that judges, or raises `ModelNotFound`; by default `Registry.probed`.
+        warn: is told where it is not the champion that judges, and why.
+
+    Raises:
+        ModelNotFound: if there is no champion, or neither it nor any before it can judge.
+        RegistryUnavailable: if the registry does not answer.
+    """
+    probed = load or registry.probed
     now = registry.version_of(CHAMPION)
-    return [version for version in _champions(registry, now) if version != now]
+    if now is None:
+        raise ModelNotFound(f"{registry.name} has no champion yet; `logad train` makes one")
+    try:
+        return probed(now)
+    except ModelNotFound as error:
+        for version in reversed(_former(registry, now)):
+            try:
+                before = probed(version)
+            except ModelNotFound:
+                continue
+            warn(f"champion {now} cannot judge: {error}; version {version}, champion before it, judges meanwhile")
+            return before
+        raise
 
 
 def rollback(registry: Registry) -> tuple[str | None, str]:
@@ -69,7 +105,7 @@ def rollback(registry: Registry) -> tuple[str | None, str]:
         RegistryUnavailable: if the registry does not answer; the champion stays.
     """
     now = registry.version_of(CHAMPION)
-    former = [version for version in _champions(registry, now) if version != now]
+    former = _former(registry, now)
     while former:
         version = former[-1]
         try:
@@ -81,6 +117,11 @@ def rollback(registry: Registry) -> tuple[str | None, str]:
         _write(registry, former)
         return now, version
     raise NoEarlierChampion(f"no earlier champion of {registry.name} can judge; `logad promote VERSION` names one")
+
+
+def _former(registry: Registry, now: str | None) -> list[str]:
+    """The champions before version ``now``, the last one last."""
+    return [version for version in _champions(registry, now) if version != now]
 
 
 def _champions(registry: Registry, now: str | None) -> list[str]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 
 
 def load_model(name: str, device: str = "auto") -> AnomalyDetector:
-    """Load a model by folder or registry name.
+    """Load a model by folder or registry name. For a champion that cannot judge the one before it is taken, with a
+    warning, see `champions.champion_that_judges`.
 
     Raises:
         ModelNotFound: if there is none by that name; the message says how to get one.
     """
     if name.startswith("models:/"):
-        from logad_pipeline.registry.registry import Registry
+        from logad_pipeline.registry.champions import champion_that_judges
+        from logad_pipeline.registry.registry import CHAMPION, Registry
         from logad_pipeline.settings import load_settings
 
-        return Registry(load_settings()).load(name, device).detector
+        registry = Registry(load_settings())
+        if name == f"models:/{registry.name}@{CHAMPION}" and registry.version_of(CHAMPION):
+            return champion_that_judges(registry, partial(registry.probed, device=device)).detector
+        return registry.load(name, device).detector
     return AnomalyDetector.load(Path(name).expanduser(), device)
 
 

@@ -20,7 +20,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
+from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound, read_model_json
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
@@ -158,14 +159,23 @@ class Registry:
         Raises:
             ModelNotFound: if it does not exist, cannot be loaded, or does not judge.
         """
+        model = self.probed(version)
+        self.annotate(version, {_TRIED: model.detector.version})
+        return model
+
+    def probed(self, version: str, device: str = "auto") -> RegisteredModel:
+        """Load a version and let it judge a line; nothing is written down.
+
+        Raises:
+            ModelNotFound: if it does not exist, cannot be loaded, or does not judge.
+        """
         from logad_pipeline.streams import probe
 
-        model = self.load(f"models:/{self.name}/{version}")
+        model = self.load(f"models:/{self.name}/{version}", device)
         try:
             probe(model.detector)
         except ModelNotFound as error:
             raise ModelNotFound(f"version {version}: {error}; `logad train`") from error
-        self.annotate(version, {_TRIED: model.detector.version})
         return model
 
     def was_tried(self, version: str) -> bool:
@@ -207,15 +217,6 @@ class Registry:
             if error.error_code in _NO_SUCH:
                 return None
             raise RegistryUnavailable(_down(self.uri, error)) from error
-
-    def loads(self, version: str) -> bool:
-        """Whether a version is one that this release can judge with."""
-        try:
-            self.load(f"models:/{self.name}/{version}")
-        except ModelNotFound as error:
-            log.warning("%s", error)
-            return False
-        return True
 
     @contextmanager
     def _asked(self, *, works_itself: bool = False) -> Iterator[None]:
@@ -261,6 +262,31 @@ class Registry:
             )
         return f"models:/{self.name}/{versions[0]}"
 
+    def left_behind(self, version: str) -> str:
+        """Why this release cannot judge with a version that an earlier one made, ``""`` if it can: other masks, or
+        another format. Told by the model's description alone; whether the rest is whole is not looked at.
+
+        Raises:
+            RegistryUnavailable: if the registry, or what keeps its files, does not answer.
+        """
+        with tempfile.TemporaryDirectory(prefix="logad-fetched-") as folder:
+            try:
+                with _quiet():
+                    import mlflow
+
+                    mlflow.set_tracking_uri(self.uri)
+                    artifact = f"models:/{self.name}/{version}/artifacts/{_MODEL_ARTIFACT}/model.json"
+                    file = Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact, dst_path=folder))
+            except Exception as error:
+                if _not_there(error):
+                    return ""
+                raise RegistryUnavailable(f"the files of version {version} cannot be had now: {error}") from error
+            try:
+                masks = read_model_json(file.parent)["mask_version"]
+            except ModelNotFound as error:
+                return str(error).removeprefix(f"{file.parent}: ")
+        return "" if masks == MASK_VERSION else f"masks version {masks}, this release masks by {MASK_VERSION}"
+
     def load(self, uri: str, device: str = "auto") -> RegisteredModel:
         """Load ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
 
@@ -281,7 +307,9 @@ class Registry:
             except Exception as error:
                 # Each kind of store has errors of its own. An outage says nothing of the model.
                 if _not_there(error):
-                    raise ModelNotFound(f"{uri} is registered, but its files are gone: {error}") from error
+                    raise ModelNotFound(
+                        f"{uri} is registered, but its files are gone; `logad train` makes a new one: {error}"
+                    ) from error
                 raise RegistryUnavailable(f"the files of {uri} cannot be had now: {_down(self.uri, error)}") from error
             detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
         return RegisteredModel(detector, name, version, run_id)
@@ -376,7 +404,9 @@ def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.errno not in _NO_FILE:
             raise RegistryUnavailable(f"the files of {uri} cannot be read now ({reason}); run it later") from error
-        raise ModelNotFound(f"{uri} is registered, but its files are damaged: {reason}") from error
+        raise ModelNotFound(
+            f"{uri} is registered, but its files are damaged; `logad train` makes a new one: {reason}"
+        ) from error
 
 
 def log_pictures(mlflow: Any, pictures: Mapping[str, bytes | None]) -> None:

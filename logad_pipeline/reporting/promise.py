@@ -5,14 +5,31 @@ Belongs here: these plots and the words for them; the others are in ``plots``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from statistics import NormalDist
 
 import numpy as np
 
 from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, day_bars, drawable, new_axes, png
-from logad_pipeline.reporting.text import count
+from logad_pipeline.reporting.text import count, label
+
+
+@dataclass(frozen=True)
+class PromiseHost:
+    """Alarms of one host: of them ``confirmed`` by a person; ``allowed`` by the budget."""
+
+    host: str
+    alarms: int
+    confirmed: int
+    allowed: float = 0.0
+
+    @property
+    def unconfirmed(self) -> int:
+        """Alarms that count against the promise."""
+        return self.alarms - self.confirmed
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,7 @@ class PromiseDay:
         confirmed: of them, called anomalous by a person.
         rate: promised share of normal windows.
         budget: promised alarms a day and host, ``None`` where the rate itself was promised.
+        by_host: alarms of each host; none where a rate was promised, or an earlier release judged.
     """
 
     day: date
@@ -34,6 +52,7 @@ class PromiseDay:
     confirmed: int
     rate: float
     budget: float | None = None
+    by_host: tuple[PromiseHost, ...] = ()
 
     @property
     def of(self) -> int:
@@ -46,29 +65,58 @@ class PromiseDay:
         return self.windows * self.rate if self.budget is None else self.hosts * self.budget
 
 
+def hosts_of(days: Sequence[PromiseDay]) -> list[PromiseHost]:
+    """Each host over all the days, the one that went furthest beyond its budget first; none but under a budget."""
+    found: dict[str, PromiseHost] = {}
+    for day in days:
+        for one in day.by_host:
+            known = found.get(one.host, PromiseHost(one.host, 0, 0))
+            found[one.host] = PromiseHost(
+                one.host, known.alarms + one.alarms, known.confirmed + one.confirmed,
+                known.allowed + (day.budget or 0.0),
+            )  # fmt: skip
+    return sorted(found.values(), key=lambda one: (one.allowed - one.unconfirmed, one.host))
+
+
+def hosts_over(days: Sequence[PromiseDay]) -> list[PromiseHost]:
+    """The hosts of :func:`hosts_of` that went beyond their budget by more than chance. With many hosts chance has
+    as many tries, and each is allowed for more."""
+    hosts = hosts_of(days)
+    return [one for one in hosts if not _within(one.unconfirmed, one.allowed, len(hosts))]
+
+
 def promise_kept(days: Sequence[PromiseDay]) -> bool:
-    """Whether no more came than was promised, over all the days together, chance allowed for.
+    """Whether no more came than was promised, over all the days together, and under a budget on each host too,
+    chance allowed for.
 
     Alarms that people confirmed are not counted. The allowance is the 99 % point of a Poisson count, by its
     normal approximation, and alarms come in clusters: a day alone says little.
     """
     allowed = sum(day.allowed for day in days)
-    return sum(day.alarms - day.confirmed for day in days) <= allowed + 2.33 * float(np.sqrt(allowed)) + 1
+    return _within(sum(day.alarms - day.confirmed for day in days), allowed) and not hosts_over(days)
+
+
+def _within(alarms: int, allowed: float, tries: int = 1) -> bool:
+    deviations = NormalDist().inv_cdf(1 - 0.01 / tries)
+    return alarms <= allowed + deviations * math.sqrt(allowed) + 1
 
 
 def kept_in_words(days: Sequence[PromiseDay]) -> str:
-    """What was promised and what came, in one line."""
+    """What was promised and what came, in one line; under a budget with the host that went furthest beyond its own."""
     alarms, confirmed = sum(day.alarms for day in days), sum(day.confirmed for day in days)
     allowed = sum(day.allowed for day in days)
     by_whom = f", {confirmed:,} of them confirmed" if confirmed else ""
-    return f"{count(alarms, 'alarm')} in {count(len(days), 'day')}{by_whom}; promised at most {allowed:.3g}"
+    words = f"{count(alarms, 'alarm')} in {count(len(days), 'day')}{by_whom}; promised at most {allowed:.3g}"
+    for worst in hosts_of(days)[:1]:
+        words += f"; most on {label(worst.host, 60)}: {worst.unconfirmed:,} of at most {worst.allowed:.3g}"
+    return words
 
 
 def kept_by_day(days: Sequence[PromiseDay], *, theme: ThemeName = "light") -> bytes | None:
     """Alarms of each day as bars, what was promised as a line; ``None`` without a judged window.
 
-    Under a budget, alarms are counted a host; under a rate, in per cent of the windows. Bars of days that
-    exceed the promise are hatched; what people confirmed is drawn apart.
+    Under a budget, alarms are counted a host, and those of the day's worst host are marked; under a rate, in per
+    cent of the windows. Bars of days that exceed the promise are hatched; what people confirmed is drawn apart.
     """
     if not any(day.windows for day in days):
         return None
@@ -88,12 +136,15 @@ def kept_by_day(days: Sequence[PromiseDay], *, theme: ThemeName = "light") -> by
         axes.bar(place, confirmed, bottom=alarms, width=0.7, color=look.labelled, alpha=0.6, label="confirmed")
     edges = np.concatenate((place - 0.5, [len(days) - 0.5]))
     axes.stairs(allowed, edges, baseline=None, color=look.ink, linewidth=1.4, label="promised")
-    axes.set_ylim(0.0, 1.4 * max(float(allowed.max()), float((alarms + confirmed).max()), 1e-3))
+    worst = [max((one.unconfirmed for one in day.by_host), default=0) for day in days]
+    if any(day.by_host for day in days):
+        axes.plot(place, worst, "^", color=look.ink, markersize=4, label="worst host")
+    axes.set_ylim(0.0, 1.4 * max(float(allowed.max()), float((alarms + confirmed).max()), *worst, 1e-3))
     axes.set_xlim(-0.6, len(days) - 0.4)
     every = max(1, -(-len(days) // 10))
     axes.set_xticks(place[::every], [f"{day.day:%m-%d}" for day in days[::every]])
     axes.grid(False, axis="x")
-    add_legend(axes, look, loc="upper left", ncols=4)
+    add_legend(axes, look, loc="upper left", ncols=5)
     return png(figure)
 
 

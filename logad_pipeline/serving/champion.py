@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
 from logad_pipeline.explanation.evidence import Evidence, ShownWindow
 from logad_pipeline.explanation.explainer import Explainer
+from logad_pipeline.registry.champions import champion_that_judges
 from logad_pipeline.registry.fetch import load_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry, RegistryUnavailable
 from logad_pipeline.settings import Settings, without_secrets
@@ -178,15 +179,18 @@ class Champion:
         log.info("serving %s version %s (%s)", name, version, detector.version)
 
     def _degrade(self, reason: str) -> None:
-        if reason != self.degraded:
+        news, self.degraded = reason != self.degraded, reason
+        if news:
             log.warning("not the registry's champion for now: %s", reason)
-        self.degraded = reason
         if self.current is None and not self.fixed:
             try:
                 self._serve_kept()
             except Exception as error:
                 # Whatever is wrong with the copy must not end the thread that looks for a better one.
                 log.warning("nor is there a model of an earlier time to serve: %s: %s", type(error).__name__, error)
+                # To load it takes seconds: not again and again for the same reason.
+                if news:
+                    self._serve_champion_before()
 
     def _keep(self, found: RegisteredModel, mark: str, score: float) -> None:
         """Put a copy where :meth:`_serve_kept` finds it; the one before it stays until it is whole."""
@@ -211,3 +215,13 @@ class Champion:
         if abs(probe(detector) - described["probe_score"]) > _SAME:
             raise ModelNotFound(f"{self._kept / described['folder']} no longer gives the scores it was kept with")
         self._exchange(detector, described["name"], described["version"], described.get("mark", ""))
+
+    def _serve_champion_before(self) -> None:
+        """Where nothing was ever served here, the registry's champion before the broken one is."""
+        registry = Registry(self.settings)
+        try:
+            model = champion_that_judges(registry, partial(registry.probed, device=self.settings.model.device))
+        except Exception as error:
+            log.warning("nor is there a champion before it: %s: %s", type(error).__name__, error)
+        else:
+            self._exchange(model.detector, model.name, model.version)

@@ -16,6 +16,7 @@ from logad_pipeline.lake.promises import promise_days
 from logad_pipeline.lake.scoring import VerdictChange
 from logad_pipeline.lake.tables import DayReopened, Lake, LakeDamaged
 from logad_pipeline.lake.thresholds import DayThreshold, Promise, kind_of, threshold_of_day
+from logad_pipeline.reporting.promise import hosts_of
 
 from .judged import DAY, PROMISE, after, alarms, judge, mask_as_before, prepare, put_day
 
@@ -121,11 +122,11 @@ def test_days_that_were_missed(lake: Lake) -> None:
 # ---------------------------------------------------------------- the threshold
 
 
-def test_a_budget_is_a_rate_of_the_day() -> None:
+def test_a_budget_is_a_rate_of_the_windows_of_a_host() -> None:
     budget = Promise(0.01, a_day_and_host=5)
-    assert budget.rate_on(windows=1000, hosts=2) == 0.01
-    assert budget.rate_on(windows=10, hosts=2) == 0.2, "a day of few windows is not all alarm"
-    assert Promise(0.03).rate_on(10, 2) == 0.03
+    assert budget.rate_on(windows=500) == 0.01
+    assert budget.rate_on(windows=10) == 0.2, "a day of few windows is not all alarm"
+    assert Promise(0.03).rate_on(10) == 0.03
 
 
 def test_the_score_of_the_threshold_is_half_whatever_rate_is_in_force() -> None:
@@ -142,21 +143,21 @@ def test_a_kind_of_window_does_not_depend_on_order_or_repetition() -> None:
 def test_the_next_day_begins_lower_after_alarms_that_people_contest(lake: Lake) -> None:
     put_day(lake, DAY, foreign=(12, 52))
     judge(lake, DAY)
-    calm = threshold_of_day(lake, after(1), "1", PROMISE, 14, 1)
+    calm = threshold_of_day(lake, after(1), "1", PROMISE)
     assert calm.in_force == 0.01, "clear alarms are taken for true"
     for window in alarms(lake, DAY):
         record_feedback(lake, window, "normal")
-    contested = threshold_of_day(lake, after(1), "1", PROMISE, 14, 1)
+    contested = threshold_of_day(lake, after(1), "1", PROMISE)
     assert contested.in_force is not None
     assert contested.in_force < 0.01 * 0.8
-    assert threshold_of_day(lake, after(1), "2", PROMISE, 14, 1).in_force == 0.01, "another version's day says nothing"
-    assert threshold_of_day(lake, after(1), "1", Promise(0.01, adaptive=False), 14, 1) == DayThreshold(0.01)
+    assert threshold_of_day(lake, after(1), "2", PROMISE).in_force == 0.01, "another version's day says nothing"
+    assert threshold_of_day(lake, after(1), "1", Promise(0.01, adaptive=False)) == DayThreshold(0.01)
 
 
 def test_the_threshold_goes_on_from_day_to_day(lake: Lake) -> None:
     put_day(lake, DAY)
     judge(lake, DAY)
-    start = threshold_of_day(lake, after(1), "1", PROMISE, 14, 1)
+    start = threshold_of_day(lake, after(1), "1", PROMISE)
     assert len(start.recent) == 14
     put_day(lake, after(1))
     judge(lake, after(1))
@@ -170,3 +171,77 @@ def test_the_promise_of_days_counts_alarms_and_those_confirmed(lake: Lake) -> No
     [day] = promise_days(lake, DAY, 30)
     assert (day.windows, day.hosts, day.alarms, day.confirmed, day.budget) == (14, 1, 2, 1, 2)
     assert (day.of, day.allowed) == (1, 2)
+
+
+# ---------------------------------------------------------------- a budget of each host
+
+
+def by_host(lake: Lake, day: Any) -> dict[str, int]:
+    """How many alarms each host raises; its lines are a file of its own."""
+    judged = judged_day(lake, day)
+    return {row.host.removesuffix(".log"): row.alerts for row in judged.by_host} if judged else {}
+
+
+def test_what_one_host_may_raise_does_not_depend_on_the_others(lake: Lake) -> None:
+    budget = Promise(0.01, a_day_and_host=0.14)
+    put_day(lake, DAY, foreign=(12,))
+    judge(lake, DAY, promise=budget)
+    alone = {row["window_id"]: row["score"] for row in verdicts(lake, DAY)}
+    put_day(lake, DAY, lines=5, host="web2")
+    judge(lake, DAY, promise=budget)
+    scores = {row["window_id"]: row["score"] for row in verdicts(lake, DAY)}
+    assert {window: scores[window] for window in alone} == alone
+    row = judged_day(lake, DAY)
+    assert row is not None
+    assert [(one.host, one.windows, one.alerts, one.rate) for one in row.by_host] == [
+        ("web1.log", 14, 1, pytest.approx(0.01)), ("web2.log", 1, 0, pytest.approx(0.14)),
+    ]  # fmt: skip
+    assert row.promised_rate == pytest.approx(0.28 / 15)
+
+
+def noisy_days(lake: Lake, promise: Promise) -> None:
+    """Four days: on the first three web1 goes beyond a budget of one, web2 has a line of note only on the fourth."""
+    for number in range(4):
+        put_day(lake, after(number), foreign=(12, 32, 52))
+        put_day(lake, after(number), foreign=(22,) if number == 3 else (), host="web2")
+        judge(lake, after(number), promise=promise)
+
+
+def test_a_host_that_keeps_exceeding_its_budget_is_judged_more_strictly_and_no_other_is(lake: Lake) -> None:
+    noisy_days(lake, Promise(0.01, a_day_and_host=1))
+    assert [by_host(lake, after(number))["web1"] for number in range(3)] == [3, 3, 3]
+    fourth = by_host(lake, after(3))
+    assert fourth["web1"] <= 1
+    assert fourth["web2"] == 1
+    before = verdicts(lake, after(3))
+    assert judge(lake, after(3), promise=Promise(0.01, a_day_and_host=1)).scores.changes == ()
+    assert verdicts(lake, after(3)) == before, "judged again it is judged alike"
+
+
+def test_alarms_that_people_confirmed_make_no_host_stricter(lake: Lake) -> None:
+    budget = Promise(0.01, a_day_and_host=1)
+    noisy_days(lake, budget)
+    for window in alarms(lake, DAY):
+        record_feedback(lake, window, "anomalous")
+    put_day(lake, after(3), lines=5, host="web3")  # a new host: the old ones begin where they began
+    judge(lake, after(3), promise=budget)
+    assert by_host(lake, after(3))["web1"] <= 1
+    judge(lake, after(3), version="2", promise=budget)
+    assert by_host(lake, after(3))["web1"] == 3, "another version's days say nothing"
+    judge(lake, after(3), promise=budget)
+    assert by_host(lake, after(3))["web1"] == 3, "two days beyond the budget are no habit"
+    fixed = Promise(0.01, a_day_and_host=1, adaptive=False)
+    judge(lake, after(3), promise=fixed)
+    assert by_host(lake, after(3)).items() >= {("web1", 3), ("web2", 1)}
+
+
+def test_the_promise_of_days_is_told_of_each_host(lake: Lake) -> None:
+    noisy_days(lake, Promise(0.01, a_day_and_host=1))
+    record_feedback(lake, alarms(lake, DAY)[0], "anomalous")
+    days = promise_days(lake, after(2), 30)
+    assert [(one.host, one.alarms, one.confirmed) for one in days[0].by_host] == [
+        ("web1.log", 3, 1), ("web2.log", 0, 0),
+    ]  # fmt: skip
+    assert [(one.host, one.unconfirmed, one.allowed) for one in hosts_of(days)] == [
+        ("web1.log", 8, 3), ("web2.log", 0, 3),
+    ]  # fmt: skip

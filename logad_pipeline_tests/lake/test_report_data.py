@@ -72,6 +72,23 @@ def test_after_feedback_and_suppressions_all_figures_tell_one_story(lake: Lake) 
     assert "None of 28 windows raised an alert that stands" in said(quiet)
 
 
+def test_what_a_person_said_of_a_window_goes_before_a_suppression_in_report_and_alerts_alike(lake: Lake) -> None:
+    put_day(lake, DAY, foreign=(12, 52, 92), lines=140)
+    judge(lake, DAY)
+    add_suppression(lake, Suppression(name="all", reason="r", template=FOREIGN, more=9))
+    fold_alerts(lake, DAY)
+    contested, confirmed, _ = alarms(lake, DAY)
+    record_feedback(lake, contested, "normal")
+    record_feedback(lake, confirmed, "anomalous")
+    for folded in (False, True):  # before the day's alerts are made anew too
+        if folded:
+            [alert] = fold_alerts(lake, DAY)
+            assert (alert.open, alert.contested, alert.suppressed) == (1, 1, 1)
+        data = gathered(lake, [DAY])
+        assert (data.alerts, data.called_normal, data.kept_quiet) == (1, 1, 1)
+        assert [window.window_id for window in data.top if window.is_anomaly] == [confirmed]
+
+
 @pytest.mark.parametrize("days", [2, 5])
 def test_the_swimlane_goes_on_over_new_year(lake: Lake, days: int) -> None:
     first = date(2025, 12, 32 - days)

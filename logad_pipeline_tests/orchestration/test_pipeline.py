@@ -199,6 +199,35 @@ def test_a_damaged_raw_part_stops_the_day_before_its_windows(
         assert not materialised(spare, asset, run_id)
 
 
+def test_logad_run_goes_on_with_the_other_days_and_names_those_that_failed(spare: Deployed) -> None:
+    for day, damage in ((DAYS[0], shorten), (DAYS[2], remove)):
+        damage(spare, day)
+    before = {row["day"]: row["judged_at"] for row in spare.rows("days")}
+    done = logad("run", "--lake", spare.root)
+    assert done.exit_code == 1
+    named = [line for line in done.stderr.splitlines() if line.startswith("logad: ")]
+    assert [line.split()[1] for line in named] == [f"{DAYS[0]}:", f"{DAYS[2]}:", "2"]
+    assert "lines_match_ledger" in named[0]
+    assert "ingest" in named[1]
+    assert "2 of 4 days failed" in named[2]
+    after = {row["day"]: row["judged_at"] for row in spare.rows("days")}
+    assert [after[day] > before[day] for day in DAYS] == [False, True, False, True]
+    done = logad("run", "--from", DAYS[0], "--to", DAYS[0], "--lake", spare.root)
+    assert done.exit_code == 1, "though it was the only one"
+
+
+def test_what_is_wrong_with_no_day_ends_a_run_at_once(
+    spare: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older_format(spare, tmp_path)
+    spare.registry.set_model_tag("former_champions", "[]")
+    before = spare.run_ids()
+    done = logad("run", "--lake", spare.root)
+    assert (done.exit_code, len(spare.run_ids() - before)) == (3, 1)
+    assert "model format 1" in done.stderr.splitlines()[-1]
+    assert "logad train" in done.stderr.splitlines()[-1]
+
+
 def test_scores_without_a_champion_say_so(spare: Deployed) -> None:
     spare.registry._client().delete_registered_model_alias("logad", CHAMPION)
     before = spare.rows("scores")
@@ -328,18 +357,34 @@ def test_who_becomes_champion(spare: Deployed, monkeypatch: pytest.MonkeyPatch) 
     assert registry.version_of(CHAMPION) == "2"
 
 
-def test_a_champion_of_an_older_format_stands_in_no_ones_way(spare: Deployed, tmp_path: Path) -> None:
-    registry = spare.registry
-    old = tmp_path / "old" / "model"
-    shutil.copytree(model_folder(spare), old)
+def older_format(deployed: Deployed, folder: Path) -> str:
+    """A version of an older format that was made champion with MLflow's button."""
+    old = folder / "old" / "model"
+    shutil.copytree(model_folder(deployed), old)
     description = old / "artifacts" / "model" / "model.json"
     description.write_text(json.dumps(json.loads(description.read_text()) | {"format": 1}))
-    client = registry._client()
+    client = deployed.registry._client()
     version = str(client.create_model_version("logad", old.as_uri()).version)
     client.set_registered_model_alias("logad", CHAMPION, version)
+    return version
+
+
+def test_while_the_alias_is_at_a_broken_version_the_champion_before_it_judges(spare: Deployed, tmp_path: Path) -> None:
+    version, before = older_format(spare, tmp_path), spare.rows("scores")
+    run_id = run_job(spare.settings, "judge_days", (DAYS[0], DAYS[0]))
+    assert spare.rows("scores") == before
+    with spare.instance() as instance:
+        told = [record.user_message for record in instance.all_logs(run_id)]
+    assert [words for words in told if words.startswith(f"champion {version} cannot judge: ") and "model format 1" in
+            words and "version 1, champion before it, judges meanwhile" in words]  # fmt: skip
+    assert spare.registry.version_of(CHAMPION) == version, "to move the alias is not the business of who judges"
+
+
+def test_a_champion_of_an_older_format_stands_in_no_ones_way(spare: Deployed, tmp_path: Path) -> None:
+    registry, version, before = spare.registry, older_format(spare, tmp_path), spare.rows("scores")
     registry.annotate("1", {"gate": json.dumps({"passed": True, "against": "", "reason": ""})})
-    before = spare.rows("scores")
-    with pytest.raises(RunFailed, match=r"model format 1, this release reads 4"):
+    registry.set_model_tag("former_champions", "[]")
+    with pytest.raises(RunFailed, match=r"logad train.*model format 1, this release reads 4"):
         run_job(spare.settings, "judge_days", (DAYS[0], DAYS[0]))
     assert spare.rows("scores") == before
     told = materialise_champion(spare)

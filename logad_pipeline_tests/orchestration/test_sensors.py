@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +32,12 @@ from logad_pipeline.orchestration.sensors.retraining import (
 from logad_pipeline.registry.champions import former_champions, promote, rollback
 from logad_pipeline.registry.registry import CHAMPION
 from logad_pipeline.settings import RetrainingSettings
-from logad_pipeline_tests.registry.test_registry import add_version, model_folder
+from logad_pipeline_tests.registry.test_registry import (
+    add_version,
+    model_folder,
+    of_an_older_format,
+    of_other_masks,
+)
 
 from .conftest import DAYS, Deployed
 
@@ -418,3 +424,36 @@ def test_days_that_were_held_out_are_no_new_ones(judged: Deployed) -> None:
         trained = Trained("1", DAYS[0], newest_day, made)
         count = accepted_windows(judged.lake, [row for row in rows if row.day in new])
         assert reason_to_train(judged.lake, trained, "1", wanted)[0].startswith(f"{count} windows")
+
+
+@pytest.mark.parametrize("spoil", [of_an_older_format, of_other_masks])
+def test_a_champion_that_an_upgrade_left_behind_starts_a_training(
+    spoil: Callable[[Path], None], spare: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, files, windows = spare.registry, model_folder(spare), len(spare.rows("windows"))
+    assert registry.left_behind("1") == ""
+    old = tmp_path / "old" / "model"
+    shutil.copytree(files, old)
+    spoil(old / "artifacts" / "model")
+    version = add_version(spare, old)
+    registry.annotate(version, registry.tags("1"))
+    registry._client().set_registered_model_alias("logad", CHAMPION, version)
+    registry._client().delete_model_version("logad", "1")
+    patient(monkeypatch, cooling_hours=24, first_windows=windows + 1)
+    said = tick(spare, "retraining").said
+    assert f"champion {version} cannot judge in this release" in said
+    assert "`logad train`" in said
+    assert f"with {windows + 1} windows of its masks, not {windows}" in said
+    patient(monkeypatch, cooling_hours=24, first_windows=windows)
+    due = tick(spare, "retraining")
+    [request] = due.run_requests
+    reason = request.run_config["ops"]["anomaly_model"]["config"]["reason"]
+    assert re.search(r"in this release \((model format 1|masks version 0), this release", reason)
+    assert "cooling_hours is 24" in tick(spare, "retraining", due.cursor).said, "and not again and again"
+    trained = add_version(spare, files)
+    gate = json.dumps({"passed": True, "against": "", "reason": ""})
+    registry.annotate(trained, {**registry.tags(version), "gate": gate})
+    monkeypatch.setenv("LOGAD_MODEL__AUTOMATIC_PROMOTION", "false")
+    assert f"logad promote {trained}" in tick(spare, "retraining", due.cursor).said
+    monkeypatch.delenv("LOGAD_MODEL__AUTOMATIC_PROMOTION")
+    assert tick(spare, "retraining", due.cursor).keys == [f"promotion of version {trained}"]

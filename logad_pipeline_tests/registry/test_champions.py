@@ -12,9 +12,18 @@ import pytest
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound
 from logad_pipeline.orchestration.runs import RunFailed, run_job
-from logad_pipeline.registry.champions import NoEarlierChampion, follow_alias, former_champions, promote, rollback
+from logad_pipeline.registry.champions import (
+    NoEarlierChampion,
+    champion_that_judges,
+    follow_alias,
+    former_champions,
+    promote,
+    rollback,
+)
+from logad_pipeline.registry.fetch import load_model
 from logad_pipeline.registry.registry import CHAMPION, Registry, RegistryUnavailable
 from logad_pipeline.settings import load_settings
+from logad_pipeline_tests.lake.small_models import raw_lines
 from logad_pipeline_tests.orchestration.conftest import Deployed, logad
 
 from .test_registry import add_version, model_folder
@@ -96,6 +105,26 @@ def test_a_version_put_there_by_hand_has_to_be_tried_again(spare: Deployed) -> N
     assert registry.was_tried(version)
     promote(registry, add_version(spare, model_folder(spare)))
     assert registry.was_tried(str(follow_alias(registry))), "who promotes tries"
+
+
+def test_detect_takes_the_champion_before_one_that_cannot_judge(
+    spare: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LOGAD_LAKE", str(spare.root))
+    by_hand(spare.registry, broken_version(spare, tmp_path))
+    log = tmp_path / "app.log"
+    log.write_text("\n".join(raw_lines(30)) + "\n", encoding="utf-8")
+    done = logad("detect", log, "--json")
+    assert (done.exit_code, bool(done.stdout)) == (0, True), done.output
+    assert "champion 2 cannot judge" in caplog.text
+    assert "version 1, champion before it, judges meanwhile" in caplog.text
+    sound = spare.registry.load("models:/logad/1", "cpu").detector
+    assert load_model("models:/logad@champion", "cpu").version == sound.version
+    spare.registry.set_model_tag("former_champions", "[]")
+    with pytest.raises(ModelNotFound, match="damaged"):
+        champion_that_judges(spare.registry)
+    done = logad("detect", log)
+    assert (done.exit_code, "`logad train` makes a new one" in done.stderr) == (4, True)
 
 
 def test_what_cannot_judge_or_does_not_exist_is_not_promoted(spare: Deployed, tmp_path: Path) -> None:

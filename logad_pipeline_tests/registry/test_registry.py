@@ -135,8 +135,6 @@ def test_a_model_of_an_older_format_says_so_and_what_to_do(spare: Deployed, tmp_
         ModelNotFound, match=rf"models:/logad/{version} .*`logad train`.*format 1, this release reads {_FORMAT}"
     ):
         spare.registry.load(f"models:/logad/{version}")
-    assert not spare.registry.loads(version)
-    assert spare.registry.loads("1")
 
 
 def test_a_sound_version_does(spare: Deployed) -> None:

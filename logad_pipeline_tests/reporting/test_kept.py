@@ -7,7 +7,14 @@ from datetime import date, timedelta
 
 import pytest
 
-from logad_pipeline.reporting.promise import PromiseDay, kept_by_day, kept_in_words, promise_kept
+from logad_pipeline.reporting.promise import (
+    PromiseDay,
+    PromiseHost,
+    hosts_over,
+    kept_by_day,
+    kept_in_words,
+    promise_kept,
+)
 
 FIRST = date(2025, 3, 1)
 CALM = PromiseDay(FIRST, windows=1000, hosts=4, alarms=10, confirmed=0, rate=0.01)
@@ -38,3 +45,15 @@ def test_the_words_and_the_picture() -> None:
         assert plot is not None
         assert plot.startswith(b"\x89PNG")
     assert kept_by_day([replace(CALM, windows=0, alarms=0)]) is None
+
+
+def test_a_host_beyond_its_budget_breaks_the_promise_though_all_together_keep_it() -> None:
+    hosts = [PromiseHost(f"web{number}", 0, 0) for number in range(9)]
+    calm = PromiseDay(FIRST, 1000, 10, 6, 2, 0.05, 5.0, (*hosts, PromiseHost("db", 6, 2)))
+    noisy = replace(calm, day=FIRST + timedelta(days=1), alarms=42, by_host=(*hosts, PromiseHost("db", 42, 2)))
+    assert promise_kept([calm])
+    assert not promise_kept([noisy]), "40 of 50, and all of them on one host"
+    assert [one.host for one in hosts_over([calm, noisy])] == ["db"]
+    assert kept_in_words([noisy]).endswith("promised at most 50; most on db: 40 of at most 5")
+    with_hosts, without = (kept_by_day([replace(noisy, by_host=each)]) for each in (noisy.by_host, ()))
+    assert with_hosts != without, "the worst host is marked"

@@ -16,7 +16,7 @@ from logad_pipeline.serving.app import create_app
 from logad_pipeline.serving.champion import Champion, Served
 from logad_pipeline_tests.lake.small_models import raw_lines
 from logad_pipeline_tests.orchestration.conftest import Deployed
-from logad_pipeline_tests.registry.test_registry import add_version, half_the_weights, model_folder
+from logad_pipeline_tests.registry.test_registry import add_version, half_the_weights, model_folder, of_an_older_format
 from logad_pipeline_tests.serving.conftest import own
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -134,6 +134,31 @@ def test_a_champion_that_does_not_load_leaves_the_one_in_service(spare: Deployed
     move_alias(spare, "1")
     champion.refresh()
     assert champion.degraded == ""
+
+
+def test_where_nothing_was_ever_served_the_champion_before_a_broken_one_is(spare: Deployed, tmp_path: Path) -> None:
+    files = tmp_path / "damaged" / "model"
+    shutil.copytree(model_folder(spare), files)
+    half_the_weights(files / "artifacts" / "model")
+    move_alias(spare, add_version(spare, files))
+    champion = Champion(spare.settings)
+    champion.refresh()
+    assert champion.current is not None
+    assert champion.current.version == "1"
+    assert "damaged" in champion.degraded
+
+
+def test_a_service_that_an_upgrade_left_without_a_model_says_what_to_do(spare: Deployed, tmp_path: Path) -> None:
+    files = tmp_path / "old" / "model"
+    shutil.copytree(model_folder(spare), files)
+    of_an_older_format(files / "artifacts" / "model")
+    move_alias(spare, add_version(spare, files))
+    spare.registry.set_model_tag("former_champions", "[]")
+    app = create_app(spare.settings)
+    own(app).champion.refresh()
+    answer = app.test_client().get("/health/ready")
+    assert answer.status_code == 503
+    assert "`logad train` makes a new one" in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("damaged", ["[]", "7", "{", '{"folder": "gone"}', '{"folder": 7}', "weights"])

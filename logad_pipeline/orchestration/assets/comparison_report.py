@@ -65,10 +65,11 @@ def comparison_report(
 
 
 def _champion(context: dg.AssetExecutionContext, deployment: Deployment) -> RegisteredModel | None:
-    """The champion, or ``None`` if there is none that can judge: an upgrade may have left it behind."""
-    version = deployment.registry().version_of(CHAMPION)
+    """Who judges now, or ``None`` if nobody can: an upgrade may have left all champions behind."""
+    if deployment.registry().version_of(CHAMPION) is None:
+        return None
     try:
-        return deployment.model(version) if version is not None else None
+        return deployment.champion(context.log.warning)
     except ModelNotFound as error:
-        context.log.warning("champion %s cannot be compared with: %s", version, error)
+        context.log.warning("there is no champion to be compared with: %s", error)
         return None

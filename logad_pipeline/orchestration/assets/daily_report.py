@@ -34,7 +34,7 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         check_specs=[dg.AssetCheckSpec("promise_kept", asset="daily_report")],
     )
     def daily_report(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
-        from logad_pipeline.reporting.promise import kept_by_day, kept_in_words, promise_kept
+        from logad_pipeline.reporting.promise import hosts_of, hosts_over, kept_by_day, kept_in_words, promise_kept
 
         lake = deployment.open_lake()
         known = judged_days(lake)
@@ -49,6 +49,12 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
             "reports": table(("day", "windows", "alerts", "file"), rows[-400:]),
             "promise": kept_in_words(promise) if promise else "no judged windows yet",
         }
+        if hosts := hosts_of(promise):
+            over = {one.host for one in hosts_over(promise)}
+            metadata["hosts"] = table(
+                ("host", "alarms", "confirmed", "promised at most", "kept"),
+                [(h.host, h.alarms, h.confirmed, f"{h.allowed:.3g}", h.host not in over) for h in hosts[:400]],
+            )
         if plot := kept_by_day(promise) if promise else None:
             metadata["promised_and_achieved"] = picture(plot, "alarms of each day against what was promised")
         return dg.MaterializeResult(
@@ -58,7 +64,11 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
                     check_name="promise_kept",
                     passed=promise_kept(promise),
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"over": f"{len(promise)} days", "promise": metadata["promise"]},
+                    metadata={
+                        "over": f"{len(promise)} days",
+                        "promise": metadata["promise"],
+                        "hosts_beyond_their_budget": [one.host for one in hosts_over(promise)][:100],
+                    },
                 )
             ],
         )

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import pyarrow.dataset as ds
 
 from logad_pipeline.detectors.calibration import THRESHOLD
 from logad_pipeline.lake.feedback import NORMAL, read_feedback
 from logad_pipeline.lake.judged_days import JudgedDay, judged_days
 from logad_pipeline.lake.tables import Lake
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.orchestration.requests import ASKED_BY, due, status, unfinished
 from logad_pipeline.registry.champions import former_champions
 from logad_pipeline.registry.registry import CHAMPION, Registry, RegistryUnavailable
@@ -42,7 +44,8 @@ def build_retraining_sensor(chosen: Settings) -> dg.SensorDefinition:
         job_name="training",
         minimum_interval_seconds=chosen.operation.look_every_seconds,
         default_status=status(chosen),
-        description="Starts a training on new normal data or on drift, at most once in a cooling period.",
+        description="Starts a training on new normal data, on drift, or if an upgrade has left the champion behind, at "
+        "most once in a cooling period.",
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         settings = load_settings(chosen.lake)
@@ -55,18 +58,25 @@ def build_retraining_sensor(chosen: Settings) -> dg.SensorDefinition:
         try:
             champion = registry.version_of(CHAMPION)
             newest = newest_training(registry, champion)
-            waits = champion is None and (not settings.model.automatic_promotion or bool(former_champions(registry)))
+            behind = registry.left_behind(champion) if champion is not None else ""
+            fresh = newest is not None and newest.version != champion and not registry.left_behind(newest.version)
+            waits = not settings.model.automatic_promotion or (champion is None and bool(former_champions(registry)))
         except RegistryUnavailable as error:
             return skip(str(error))
         if running := unfinished(context.instance, ["training"]):
             return skip(f"run {running[0]} is training")
-        if newest is not None and champion is None:
+        if newest is not None and (champion is None or (behind and fresh)):
             return _no_champion(context, settings, newest, waits=waits)
         now = datetime.now(UTC)
-        reason, wants = reason_to_train(lake, newest, champion, wanted)
+        if behind:
+            reason, wants = reason_after_upgrade(lake, str(champion), behind, wanted)
+        else:
+            reason, wants = reason_to_train(lake, newest, champion, wanted)
         if not wants:
             return skip(reason)
-        last = max([moment for moment in (newest and newest.made_at, _moment(asked_at)) if moment], default=None)
+        # How young a model is that cannot judge says nothing.
+        made_at = newest.made_at if newest and not behind else None
+        last = max([moment for moment in (made_at, _moment(asked_at)) if moment], default=None)
         if last is not None and now - last < timedelta(hours=wanted.cooling_hours):
             failed = _failed_training(context.instance)
             return skip(
@@ -113,7 +123,8 @@ def _failed_training(instance: dg.DagsterInstance) -> str:
 def _no_champion(
     context: dg.SensorEvaluationContext, settings: Settings, newest: Trained, *, waits: bool
 ) -> dg.SensorResult:
-    """A model was trained and compared, and none judges: promoting it has failed, or waits for a person.
+    """A model was trained and compared, and none judges, or one of an earlier release that cannot any more: promoting
+    it has failed, or waits for a person.
 
     It does so where promotion is not automatic, and where somebody has taken the alias away.
     """
@@ -143,6 +154,16 @@ def reason_to_train(
     if drift := drifted([row for row in rows if row.model_version == champion], wanted):
         return drift, True
     return f"{accepted} windows accepted as normal since then, of {wanted.new_windows}", accepted >= wanted.new_windows
+
+
+def reason_after_upgrade(lake: Lake, champion: str, behind: str, wanted: RetrainingSettings) -> tuple[str, bool]:
+    """A champion that this release cannot judge with is reason enough, once days are prepared as this one does it."""
+    masks = ds.field("mask_version") == MASK_VERSION
+    prepared = sum(batch.num_rows for batch in lake.scan("windows", columns=["day"], where=masks))
+    words = f"champion {champion} cannot judge in this release ({behind}); `logad train` trains another"
+    if prepared >= wanted.first_windows:
+        return words, True
+    return f"{words}; that starts by itself with {wanted.first_windows} windows of its masks, not {prepared}", False
 
 
 def accepted_windows(lake: Lake, rows: Sequence[JudgedDay]) -> int:

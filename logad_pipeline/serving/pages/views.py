@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from logad_pipeline.lake.alerts import Alert
+from logad_pipeline.lake.alerts import CONFIRMED, Alert
 from logad_pipeline.lake.lanes import read_lanes
-from logad_pipeline.lake.triage import CONFIRMED, JudgedWindow, settled
+from logad_pipeline.lake.triage import JudgedWindow, settled
 from logad_pipeline.reporting.swimlane import LanesView, Swimlane, alarm_level, lanes_view, stamp
 from logad_pipeline.reporting.text import count, label, score_text, span_text
 from logad_pipeline.serving.pages.asked import Asked
