@@ -10,15 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup, TyperOption
 
 from logad_pipeline.reporting.text import visible
-
-if TYPE_CHECKING:
-    from typer import Context
 
 
 class ExitCode(IntEnum):
@@ -37,7 +34,7 @@ class QuickGroup(TyperGroup):
     typer brings it in to read whatever is no bool, and a flag of its own that was not given comes as ``None``.
     """
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options before the command's name."""
         for option in self.get_params(ctx):
             if isinstance(option, TyperOption) and option.is_bool_flag and option.default is None:
