@@ -174,7 +174,8 @@ class Champion:
 
     def _degrade(self, reason: str) -> None:
         if reason != self.degraded:
-            log.warning("not the registry's champion for now: %s", reason)
+            wanted = "the model asked for" if self.fixed else "the registry's champion"
+            log.warning("not %s for now: %s", wanted, reason)
         self.degraded = reason
         if self.current is None and not self.fixed:
             try:
