@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 import typer
+from typer.core import TyperGroup, TyperOption
 
 from logad_pipeline.reporting.text import visible
 
@@ -26,6 +27,20 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNREADABLE_INPUT = 3
     NO_MODEL = 4
+
+
+class QuickGroup(TyperGroup):
+    """Commands whose ``--help`` does not wait for pydantic.
+
+    typer brings it in to read whatever is no bool, and a flag of its own that was not given comes as ``None``.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options before the command's name."""
+        for option in self.get_params(ctx):
+            if isinstance(option, TyperOption) and option.is_bool_flag and option.default is None:
+                option.default = False
+        return super().parse_args(ctx, args)
 
 
 def say(message: str) -> None:

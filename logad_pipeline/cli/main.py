@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from logad_pipeline.cli import alerts, benchmark, explain, files, lake, operation, serve
-from logad_pipeline.cli.console import set_up_logging
+from logad_pipeline.cli.console import QuickGroup, set_up_logging
 
 app = typer.Typer(
     name="logad",
+    cls=QuickGroup,
     help="Unsupervised log anomaly detection: learn normal logs with BERT-mini, judge new ones.",
     epilog="Exit codes: 0 done, 1 anomalies found (--fail-on-anomaly) or days failed (run), 2 usage, 3 unreadable "
     "input, 4 no model.",

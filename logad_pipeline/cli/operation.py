@@ -15,7 +15,6 @@ from logad_pipeline.cli.lake import Json, LakeOption, lake_errors, open_lake
 from logad_pipeline.reporting.text import visible
 
 Author = Annotated[str, typer.Option(help="Default: who is logged in.")]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 
 class Verdict(StrEnum):
@@ -64,8 +63,8 @@ def suppress(
     template: Annotated[str | None, typer.Option(help="The whole normalised line.")] = None,
     source: Annotated[str | None, typer.Option(help="Name of the file.")] = None,
     group: Annotated[str | None, typer.Option(help="Host or session.")] = None,
-    since: Day = None,
-    until: Day = None,
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; default: any.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")] = None,
     more: Annotated[int | None, typer.Option(help="Ends after so many alarms.", min=1)] = None,
     author: Author = "",
     lake: LakeOption = None,

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from logad_pipeline.cli.console import plain_errors, say
+from logad_pipeline.cli.console import QuickGroup, plain_errors, say
 from logad_pipeline.cli.lake import Json, LakeOption
 from logad_pipeline.reporting.text import visible
 
-keys = typer.Typer(help="Make, list and revoke the keys of the API.", no_args_is_help=True)
+keys = typer.Typer(cls=QuickGroup, help="Make, list and revoke the keys of the API.", no_args_is_help=True)
 
 
 def serve(

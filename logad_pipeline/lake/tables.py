@@ -17,6 +17,7 @@ from typing import Final, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
@@ -235,7 +236,10 @@ class Lake:
         if days is not None and table in PARTITIONED:
             # Only for speed: what is not asked for is not even looked at.
             partitions = [("day", "in", [str(day) for day in sorted(days)])]
-        dataset = self._open(table, version).to_pyarrow_dataset(partitions)
+        # delta-rs' own file system calls Python from Arrow's threads; one that reads ahead while the process ends
+        # takes it down.
+        files = pyarrow.fs.SubTreeFileSystem(str(self.root / table), pyarrow.fs.LocalFileSystem())
+        dataset = self._open(table, version).to_pyarrow_dataset(partitions, filesystem=files)
         if days is not None:
             among = ds.field("day").isin(pa.array(sorted(days), pa.date32()))
             where = among if where is None else where & among

@@ -227,8 +227,8 @@ def find_window(lake: Lake, days: Collection[date], name: str) -> tuple[date, st
         for row in batch.to_pylist()
     }
     if len(found) != 1:
-        how = "no judged window" if not found else f"{len(found)} judged windows"
-        raise LakeError(f"{how} of these days begin with '{name}'; `logad triage` lists alerts and their windows")
+        how = f"{len(found)} judged windows of these days begin" if found else "no judged window of these days begins"
+        raise LakeError(f"{how} with '{name}'; `logad triage` lists alerts and their windows")
     return found.pop()
 
 

@@ -5,6 +5,7 @@ Belongs here: the instance, the range of days, and what order a first run takes.
 
 import os
 import re
+import warnings
 from collections.abc import Collection
 from datetime import date, timedelta
 from pathlib import Path
@@ -74,7 +75,10 @@ def run_job(
         "loggers": {"console": {"config": {"log_level": "INFO"}}},
     }
     with dg.DagsterInstance.get() as instance:
-        definition = build_definitions(settings).resolve_job_def(job)
+        with warnings.catch_warnings():
+            # Resolving copies sensors with an argument that is marked as beta and that nobody passes.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            definition = build_definitions(settings).resolve_job_def(job)
         result = definition.execute_in_process(
             run_config=run_config, instance=instance, tags=tags, raise_on_error=False
         )

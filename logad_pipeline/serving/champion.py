@@ -181,7 +181,8 @@ class Champion:
     def _degrade(self, reason: str) -> None:
         news, self.degraded = reason != self.degraded, reason
         if news:
-            log.warning("not the registry's champion for now: %s", reason)
+            wanted = "the model asked for" if self.fixed else "the registry's champion"
+            log.warning("not %s for now: %s", wanted, reason)
         if self.current is None and not self.fixed:
             try:
                 self._serve_kept()

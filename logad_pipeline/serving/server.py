@@ -147,6 +147,20 @@ def _worker_class() -> type[Any]:
                 app.extensions["logad"].stopping = True
             super().handle_exit(sig, frame)
 
+        def set_accept_enabled(self, enabled: bool) -> None:
+            super().set_accept_enabled(enabled)
+            if not self.alive:
+                # Who has connected is answered; who comes now is refused at once, not left to wait and dropped.
+                for listener in self.sockets:
+                    self._accept_waiting(listener)
+                    listener.close()
+
+        def _accept_waiting(self, listener: Any) -> None:
+            before = -1
+            while before < self.nr_conns < self.worker_connections:
+                before = self.nr_conns
+                self.accept(listener)
+
         def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
             status, headers, body = _refusal(self.wsgi, _status_of(exc), exc)
             head = "".join(f"{name}: {value}\r\n" for name, value in headers)

@@ -138,6 +138,17 @@ def test_rows_are_appended_once_under_a_name(lake: Lake) -> None:
         lake.append("ledger", batch, once="a")
 
 
+def test_reading_runs_no_python_in_threads_that_may_outlive_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.replace_day("quarantine", DAY, [quarantined(DAY, range(3))])
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a thread of Arrow's asked Python for a file")
+
+    for name in ("open_input_file", "open_input_stream", "get_file_info"):
+        monkeypatch.setattr(f"deltalake.fs.fs_handler.DeltaStorageHandler.{name}", refuse)
+    assert [row["line"] for row in rows(lake, "quarantine", "line")] == [0, 1, 2]
+
+
 def test_a_table_of_many_appends_is_kept_in_few_files(lake: Lake) -> None:
     row = LedgerRow(
         "0", "a", "/a", "plain", "UTC", datetime(2024, 1, 1, tzinfo=UTC), 1, 1, DAY, 1, ((1, 1),),

@@ -90,6 +90,22 @@ def test_what_is_under_way_is_finished_before_it_goes(server: str, model: Path, 
     assert [len(answer["windows"]) for answer in answers] == [1996] * 8
 
 
+def test_who_comes_while_it_stops_is_refused_at_once_and_who_was_there_is_answered(model: Path, tmp_path: Path) -> None:
+    with serving(model, tmp_path, "gunicorn", threads=2) as (process, port), connect(port) as early:
+        body = json.dumps({"log_seq": raw_lines(3)}).encode()
+        head = f"POST /score_log HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        early.sendall(head + body[:10])
+        assert ask(port, {"log_seq": raw_lines(2)})["windows"], "the early one has its thread by now"
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionRefusedError):
+            while process.poll() is None:
+                connect(port).close()
+                time.sleep(0.05)
+        early.sendall(body[10:])
+        assert b" 200 OK" in everything_from(early)
+        assert process.wait(60) == 0
+
+
 def test_slow_clients_are_cut_off_and_take_nobodys_place(model: Path, tmp_path: Path) -> None:
     with serving(model, tmp_path, "gunicorn", read_seconds=1.5, threads=3) as (_, port):
         head = b"POST /score_log HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"

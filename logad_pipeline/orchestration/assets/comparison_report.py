@@ -46,7 +46,9 @@ def comparison_report(
         log_pictures(mlflow, {"comparison": plot})
     verdict = {"passed": comparison.passed, "against": comparison.champion, "reason": comparison.reason}
     registry.annotate(version, {"gate": json.dumps(verdict)})
-    context.log.info("gate of version %s: %s; %s", version, "holds" if comparison.passed else "no", comparison.reason)
+    # With nothing to compare with there is no check, and so no reason.
+    said = "; ".join(filter(None, ("holds" if comparison.passed else "no", comparison.reason)))
+    context.log.info("gate of version %s: %s", version, said)
     metadata: dict[str, dg.MetadataValue | str | int | bool] = {
         "challenger": version,
         "champion": comparison.champion or "none",
