@@ -227,11 +227,6 @@ class AnomalyDetector:
         unknown = [name for name in named if name not in ALL]
         if unknown:
             raise ModelNotFound(f"{directory}: detectors {unknown} are not known here; upgrade, or fit it again")
-        if model["mask_version"] != MASK_VERSION:
-            raise ModelNotFound(
-                f"{directory} was fitted on logs masked by version {model['mask_version']}, this release masks by "
-                f"version {MASK_VERSION}; fit it again"
-            )
         calibrations = json.loads((directory / "calibration.json").read_text(encoding="utf-8"))
         history = json.loads((directory / "history.json").read_text(encoding="utf-8"))
         return cls(
@@ -268,7 +263,7 @@ def read_model_json(directory: Path) -> dict[str, Any]:
     """The description of a model folder, without loading the model.
 
     Raises:
-        ModelNotFound: if there is none, or it was written by a newer release.
+        ModelNotFound: if there is none, or another release wrote it that had another format or other masks.
     """
     file = directory / "model.json"
     if not file.is_file():
@@ -278,7 +273,14 @@ def read_model_json(directory: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ModelNotFound(f"{file} is damaged ({error}); fit the model again") from error
     if model.get("format") != _FORMAT:
-        raise ModelNotFound(f"{directory}: model format {model.get('format')}, this release reads {_FORMAT}")
+        raise ModelNotFound(
+            f"{directory}: model format {model.get('format')}, this release reads {_FORMAT}; fit it again"
+        )
+    if model["mask_version"] != MASK_VERSION:
+        raise ModelNotFound(
+            f"{directory}: fitted on logs masked by version {model['mask_version']}, this release masks by version "
+            f"{MASK_VERSION}; fit it again"
+        )
     return model
 
 

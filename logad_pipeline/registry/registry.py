@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound, read_model_json
-from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
@@ -282,10 +281,10 @@ class Registry:
                     return ""
                 raise RegistryUnavailable(f"the files of version {version} cannot be had now: {error}") from error
             try:
-                masks = read_model_json(file.parent)["mask_version"]
+                read_model_json(file.parent)
             except ModelNotFound as error:
-                return str(error).removeprefix(f"{file.parent}: ")
-        return "" if masks == MASK_VERSION else f"masks version {masks}, this release masks by {MASK_VERSION}"
+                return str(error).removeprefix(f"{file.parent}: ").removesuffix("; fit it again")
+        return ""
 
     def load(self, uri: str, device: str = "auto") -> RegisteredModel:
         """Load ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.

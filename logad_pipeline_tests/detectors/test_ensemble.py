@@ -11,6 +11,7 @@ import pytest
 
 from logad_pipeline.detectors.calibration import THRESHOLD, ScoreScale
 from logad_pipeline.detectors.ensemble import AnomalyDetector, ModelNotFound, read_model_json
+from logad_pipeline.logs.log_tokenizer import MASK_VERSION
 from logad_pipeline_tests.tiny_model import FOREIGN, WINDOW, cycle_windows, windows_of
 
 
@@ -116,7 +117,11 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
     [
         ("{", "damaged"),
         ('{"format": 99}', "model format 99, this release reads 4"),
-        ('{"format": 4, "detectors": ["oracle"], "record_detectors": []}', r"oracle.* not known here; upgrade"),
+        ('{"format": 4, "mask_version": "0"}', f"by version 0, this release masks by version {MASK_VERSION}; fit it"),
+        (
+            f'{{"format": 4, "mask_version": "{MASK_VERSION}", "detectors": ["oracle"], "record_detectors": []}}',
+            r"oracle.* not known here; upgrade",
+        ),
     ],
 )
 def test_a_folder_of_another_kind_or_release_is_refused(text: str, complaint: str, tmp_path: Path) -> None:
