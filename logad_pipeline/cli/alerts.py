@@ -12,7 +12,7 @@ import typer
 
 from logad_pipeline.cli.console import say
 from logad_pipeline.cli.lake import FirstDay, Json, LakeOption, LastDay, days_in, lake_errors, open_lake
-from logad_pipeline.reporting.text import visible
+from logad_pipeline.reporting.text import count, visible
 
 if TYPE_CHECKING:
     from logad_pipeline.lake.alerts import Alert
@@ -79,7 +79,8 @@ def _chosen(what: str, listed: list[Alert], found: list[Alert]) -> Alert | None:
 
 
 def _list(listed: list[Alert], total: int, alarms: int, span: str) -> None:
-    say(f"{span}: {len(listed)} of {total} alerts, {alarms} alarms open; `logad triage 1` opens the first")
+    how_many = f"{len(listed)} of {count(total, 'alert')}, {count(alarms, 'alarm')} open"
+    say(f"{span}: {how_many}; `logad triage 1` opens the first")
     table = _table("#", "score", "alarms", "first seen", "last seen", "where", "line", "alert", "a window of it")
     for rank, alert in enumerate(listed, start=1):
         seen = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in (alert.first_seen, alert.last_time))
@@ -97,7 +98,8 @@ def _open_alert(
             print(json.dumps(asdict(window), default=_plain))
         return
     say(f"{visible(alert.group_key or alert.source)}: {visible(alert.text)}")
-    say(f"{total} alarms, {alert.contested} called normal, {alert.suppressed} kept quiet; {len(windows)} listed")
+    what = f"{count(total, 'alarm')}, {alert.contested} called normal, {alert.suppressed} kept quiet"
+    say(f"{what}; {len(windows)} listed")
     table = _table("score", "risk", "when (UTC)", "lines", "window", "")
     for window in windows:
         when = f"{window.first_time:%Y-%m-%d %H:%M}" if window.first_time else str(window.day)

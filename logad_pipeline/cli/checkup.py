@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from logad_pipeline.reporting.text import count
+
 if TYPE_CHECKING:
     from logad_pipeline.lake.tables import Lake
     from logad_pipeline.settings import Settings
@@ -74,7 +76,7 @@ def _registry(settings: Settings) -> tuple[bool, str]:
     registry, address = Registry(settings), without_secrets(settings.tracking_uri)
     if not registry.exists():
         return False, f"no registry at {address}; run `logad init`"
-    return True, f"{address}: {len(registry.versions())} versions of {settings.model.name}"
+    return True, f"{address}: {count(len(registry.versions()), 'version')} of {settings.model.name}"
 
 
 def _champion(settings: Settings) -> tuple[bool, str]:

@@ -94,7 +94,7 @@ def _json(verdict: WindowVerdict, why: Evidence, words: Explained | None, versio
 
 
 def _print(verdict: WindowVerdict, why: Evidence, messages: list[str], words: Explained | None) -> None:
-    from logad_pipeline.reporting.text import shorten, visible
+    from logad_pipeline.reporting.text import count, shorten, visible
 
     def plain(text: str, limit: int = 200) -> str:
         return shorten(visible(text), limit)
@@ -117,7 +117,7 @@ def _print(verdict: WindowVerdict, why: Evidence, messages: list[str], words: Ex
             likely = [f"'{plain(one.text, 40)}' ({one.probability:.0%})" for one in word.expected[:_GUESSES]]
             print(f"      '{plain(word.text, 40)}' where {' or '.join(likely)} was expected")
     if why.nearest is not None:
-        print(f"  nearest normal window: alike to {why.nearest.similarity:.0%}, seen {why.nearest.seen} times")
+        print(f"  nearest normal window: alike to {why.nearest.similarity:.0%}, seen {count(why.nearest.seen, 'time')}")
         signs = {"added": "+", "missing": "-", "moved": "~"}
         for row in why.nearest.differences:
             if row.change != "same":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, fail, plain_errors, progress_bar, say, say_wrong, table_console
-from logad_pipeline.reporting.text import visible
+from logad_pipeline.reporting.text import count, visible
 
 if TYPE_CHECKING:
     from logad_pipeline.lake.tables import Lake
@@ -95,7 +95,7 @@ def simulate(
         )  # fmt: skip
         _write_labels(settings.lake / "labels" / "simulated.csv", made)
         say(f"{made.total_lines} lines of {days} days in {len(made.logs)} files below {made.directory}, "
-            f"{made.labelled_lines} of them in {len(made.incidents)} incidents")  # fmt: skip
+            f"{made.labelled_lines} of them in {count(len(made.incidents), 'incident')}")  # fmt: skip
 
 
 def _write_labels(file: Path, made: Any) -> None:
@@ -302,7 +302,8 @@ def _print_report(data: Any, file: Path, top: int, as_json: bool) -> None:
     from rich.text import Text
 
     console = table_console()
-    table = Table(title=f"{data.alerts} alerts in {data.windows} windows, {data.span}", title_justify="left")
+    title = f"{count(data.alerts, 'alert')} in {count(data.windows, 'window')}, {data.span}"
+    table = Table(title=title, title_justify="left")
     for column in ("#", "score", "risk", "when (UTC)", "where", "least expected line"):
         table.add_column(column, overflow="fold" if column == "least expected line" else "ellipsis")
     for w in data.top[:top]:

@@ -12,7 +12,7 @@ import typer
 
 from logad_pipeline.cli.console import progress_bar, say
 from logad_pipeline.cli.lake import Json, LakeOption, lake_errors, open_lake
-from logad_pipeline.reporting.text import visible
+from logad_pipeline.reporting.text import count, visible
 
 Author = Annotated[str, typer.Option(help="Default: who is logged in.")]
 
@@ -97,13 +97,13 @@ def suppressions(as_json: Json = False, lake: LakeOption = None) -> None:
         settings, opened = open_lake(lake)
         hits, today = suppressed_hits(opened), datetime.now(settings.zone).date()
         for each in read_suppressions(opened):
-            count = hits.get(each.name, 0)
-            ended = not each.concerns(today) or (each.more is not None and count >= each.more)
+            kept = hits.get(each.name, 0)
+            ended = not each.concerns(today) or (each.more is not None and kept >= each.more)
             if as_json:
-                print(json.dumps(each.model_dump(mode="json", exclude_none=True) | {"hits": count, "ended": ended}))
+                print(json.dumps(each.model_dump(mode="json", exclude_none=True) | {"hits": kept, "ended": ended}))
             else:
-                end = f"until {each.until}" if each.until else f"for {each.more} alarms"
-                state = f"{count} alarms kept quiet, {end}{', ended' if ended else ''}"
+                end = f"until {each.until}" if each.until else f"for {count(each.more or 0, 'alarm')}"
+                state = f"{count(kept, 'alarm')} kept quiet, {end}{', ended' if ended else ''}"
                 print(f"{visible(each.name)}: {state}; {visible(each.reason)}")
         if not as_json:
             say(f"they stand in {suppressions_file(opened)}")

@@ -9,6 +9,7 @@ from logad_pipeline.lake.record_facts import days_without_facts
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import table
 from logad_pipeline.orchestration.partitions import daily_asset, days_of, in_its_turn
+from logad_pipeline.reporting.text import count
 
 DRIFT_WARNING = 5.0
 """Times the promised rate, from which on a day's share of alarms deserves a look."""
@@ -50,7 +51,7 @@ def _tell(context: dg.AssetExecutionContext, one: Judgement) -> None:
     if not account.windows:
         context.log.info("%s: no data, recorded as empty", account.day)
         return
-    context.log.info("%s: %d windows, %d alarms", account.day, account.windows, account.alerts)
+    context.log.info("%s: %s, %s", account.day, count(account.windows, "window"), count(account.alerts, "alarm"))
     for change in account.changes[:LISTED]:
         context.log.info("%s: window %s was %s, is %s", account.day, change.window_id, change.before, change.after)
 
