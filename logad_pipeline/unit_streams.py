@@ -49,6 +49,11 @@ class UnitVerdict:
     detectors: dict[str, float]
     worst: WindowVerdict
 
+    @property
+    def least_expected(self) -> int:
+        """First physical line of the record that was expected least in its worst window."""
+        return self.worst.least_expected
+
     def to_dict(self, model_version: str) -> dict[str, Any]:
         """The verdict as JSON-ready values: what ``logad detect --unit … --json`` writes."""
         names = (

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from logad_pipeline.reporting.text import visible
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 _NAMED: Final = 4
 """Detectors named beside a verdict for people, the strongest first."""
+_LONGEST: Final = 300
+"""Bytes of a line shown below a verdict."""
+Place = tuple[str, int]
+"""A source, and the number of a line in it."""
 
 
 class Told:
@@ -33,7 +39,7 @@ class Told:
         self._as_json = as_json
         self._follow = follow
         self._live = bool(follow)
-        self._worst: list[tuple[float, int, str]] = []
+        self._worst: list[tuple[float, int, str, Place]] = []
         self._told_of: dict[str, int] = {}
 
     def take(self, verdict: WindowVerdict | UnitVerdict, version: str, number: int = 0, line: str = "") -> None:
@@ -61,7 +67,7 @@ class Told:
         """The stream makes us wait: somebody may be watching, so what was kept back is written."""
         if not self._live and self._follow is None and not self._as_json:
             self._live = True
-            for _, _, text in sorted(self._worst, key=lambda kept: -kept[1]):
+            for _, _, text, _ in sorted(self._worst, key=lambda kept: -kept[1]):
                 if text.startswith("!"):
                     self._out.write(text + "\n")
         self.flush()
@@ -73,13 +79,15 @@ class Told:
     def finish(self) -> None:
         """Write what was kept for the end."""
         if not self._live and not self._as_json:
-            for _, _, text in sorted(self._worst, reverse=True):
-                self._out.write(text + "\n")
+            lines = _lines_at(place for _, _, text, place in self._worst if "\n" not in text)
+            for _, _, text, place in sorted(self._worst, reverse=True):
+                self._out.write(text + _below(lines.get(place, "")) + "\n")
 
     def _keep(self, verdict: WindowVerdict | UnitVerdict, line: str) -> None:
         if len(self._worst) == self._top and verdict.score < self._worst[0][0]:
             return
-        heapq.heappush(self._worst, (verdict.score, -self.counts["verdicts"], _for_people(verdict, line)))
+        place = (verdict.source, verdict.least_expected)
+        heapq.heappush(self._worst, (verdict.score, -self.counts["verdicts"], _for_people(verdict, line), place))
         if len(self._worst) > self._top:
             heapq.heappop(self._worst)
 
@@ -112,6 +120,29 @@ def _for_people(verdict: WindowVerdict | UnitVerdict, line: str) -> str:
     group = f" {visible(verdict.group)}" if verdict.group else ""
     strongest = sorted(verdict.detectors.items(), key=lambda item: -item[1])[:_NAMED]
     channels = ", ".join(f"{name} {value:.2f}" for name, value in strongest)
-    words = f"\n    {visible(line)}" if line else ""
     mark = "!" if verdict.is_anomaly else " "
-    return f"{mark} {verdict.score:.3f} {verdict.risk:<6} {place}{group}  ({channels}){words}"
+    return f"{mark} {verdict.score:.3f} {verdict.risk:<6} {place}{group}  ({channels}){_below(line)}"
+
+
+def _below(line: str) -> str:
+    return f"\n    {visible(line)}" if line else ""
+
+
+def _lines_at(places: Iterable[Place]) -> dict[Place, str]:
+    """The beginnings of these lines; of what is no file, and so cannot be read a second time, there are none."""
+    from logad_pipeline.logs.reader import open_log, read_lines
+
+    wanted: dict[str, set[int]] = {}
+    for source, number in places:
+        wanted.setdefault(source, set()).add(number)
+    found: dict[Place, str] = {}
+    for source, numbers in wanted.items():
+        if not Path(source).is_file():
+            continue
+        with open_log(source) as stream:
+            for number, line in enumerate(read_lines(stream), start=1):
+                if number in numbers:
+                    found[source, number] = line[:_LONGEST].decode("utf-8", "replace").rstrip("\r\n")
+                if number >= max(numbers):
+                    break
+    return found

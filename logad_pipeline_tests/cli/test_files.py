@@ -174,10 +174,11 @@ def test_detect_json_has_a_row_a_window_and_every_line_is_in_one(fitted: tuple[P
 def test_people_see_the_strangest_windows_first(model: Path, tmp_path: Path) -> None:
     source = plain(tmp_path / "a.log", 60, odd=33)
     done = logad("detect", source, "--model", model, "--top", "3")
-    shown = done.stdout.splitlines()
-    assert len(shown) == 3
+    shown, lines = done.stdout.splitlines()[::2], done.stdout.splitlines()[1::2]
+    assert len(shown) == len(lines) == 3
     assert shown[0].startswith("! ")
     assert f"{source}:31-35" in shown[0]
+    assert lines[0].strip() == source.read_text(encoding="utf-8").splitlines()[32], "the line that was expected least"
     scores = [float(line[2:].split()[0]) for line in shown]
     assert scores == sorted(scores, reverse=True)
     assert "12 windows of 60 lines" in done.stderr
