@@ -278,8 +278,8 @@ def read_model_json(directory: Path) -> dict[str, Any]:
         )
     if model["mask_version"] != MASK_VERSION:
         raise ModelNotFound(
-            f"{directory}: fitted on logs masked by version {model['mask_version']}, this release masks by version "
-            f"{MASK_VERSION}; fit it again"
+            f"{directory}: masks version {model['mask_version']}, this release masks by version {MASK_VERSION}; "
+            "fit it again"
         )
     return model
 
