@@ -63,7 +63,7 @@ class Witnesses:
 
     @property
     def suspicion(self) -> FloatArray:
-        """One rarity a line: of the harmonic mean of the p-values, as the detectors are fused."""
+        """One rarity a line: of the harmonic mean of the p-values, so that the loudest witness decides."""
         columns = np.stack(list(self.rarity.values()))
         return np.asarray(np.log10((10.0**columns).mean(axis=0)))
 

@@ -5,7 +5,7 @@ Belongs here: writing and reading those rows. Does not: judging (`judging`), the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from itertools import islice, repeat
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from .schemas import DAYS
 from .tables import Lake
 
-__all__ = ["HostDay", "JudgedDay", "host_of", "judged_day", "judged_days", "write_judged_day"]
+__all__ = ["HostDay", "JudgedDay", "host_of", "hosts_in", "judged_day", "judged_days", "write_judged_day"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class JudgedDay:
 def host_of(group_key: str, source: str) -> str:
     """By whose budget a window is counted: its host's or session's; lines that name none belong to their file."""
     return group_key or source
+
+
+def hosts_in(batch: pa.RecordBatch) -> Iterator[str]:
+    """The same of each row of a table that has both columns."""
+    return map(host_of, batch.column("group_key").to_pylist(), batch.column("source").to_pylist())
 
 
 def write_judged_day(lake: Lake, row: JudgedDay) -> None:

@@ -16,7 +16,7 @@ from logad_pipeline.detectors.ensemble import AnomalyDetector
 
 from .arrivals import files_in
 from .host_thresholds import HostThresholds, thresholds_of_hosts
-from .judged_days import HostDay, JudgedDay, host_of, write_judged_day
+from .judged_days import HostDay, JudgedDay, hosts_in, write_judged_day
 from .scoring import ScoreAccount, score_day
 from .tables import DayReopened, Lake
 from .thresholds import DayThreshold, Promise, threshold_of_day
@@ -86,5 +86,5 @@ def _windows_by_host(lake: Lake, day: date) -> Counter[str]:
     """Windows of a day by what they were cut from: hosts, where grouped by host."""
     found: Counter[str] = Counter()
     for batch in lake.scan("windows", [day], ["source", "group_key"]):
-        found.update(map(host_of, batch.column("group_key").to_pylist(), batch.column("source").to_pylist()))
+        found.update(hosts_in(batch))
     return found

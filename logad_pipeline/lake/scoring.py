@@ -26,7 +26,7 @@ from logad_pipeline.windows import WindowSet
 
 from .drift import DriftGauge, gauge_of
 from .host_thresholds import HostThresholds
-from .judged_days import host_of
+from .judged_days import hosts_in
 from .record_scores import RecordScores
 from .schemas import SCORES
 from .score_cache import CachedScore, ScoreCache, window_key
@@ -198,13 +198,9 @@ class _Counted:
         for batch in batches:
             raised = batch.filter(batch.column("is_anomaly"))
             self.alerts.update(raised.column("window_id").to_pylist())
-            self.by_host.update(_hosts(raised))
+            self.by_host.update(hosts_in(raised))
             self.highest = max(self.highest, float(batch.column("score").to_numpy().max()))
             yield batch
-
-
-def _hosts(batch: pa.RecordBatch) -> Iterator[str]:
-    return map(host_of, batch.column("group_key").to_pylist(), batch.column("source").to_pylist())
 
 
 def _under(
@@ -225,7 +221,7 @@ def _under(
             ids += batch.column("window_id").to_pylist()
             kinds += map(kind_of, batch.column("text_ids").to_pylist())
             novel += map(bool, batch.column("unseen").to_pylist())
-            hosts += map(sys.intern, _hosts(batch))
+            hosts += map(sys.intern, hosts_in(batch))
             parts.append(batch.column("log10_p").to_numpy())
     log10_p = np.concatenate(parts)
     order = sorted(range(len(ids)), key=lambda row: (times[row], ids[row]))

@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ import dagster as dg
 import yaml
 
 from logad_pipeline.lake.arrivals import stretches
+from logad_pipeline.orchestration.backfills import days_between
 from logad_pipeline.orchestration.build import build_definitions
 from logad_pipeline.orchestration.errors import RunFailed
 from logad_pipeline.orchestration.partitions import STOPPED_AT, range_tags
@@ -107,7 +108,7 @@ def run_days(settings: Settings, job: str, days: Collection[date]) -> dict[date,
         try:
             run_job(settings, job, (first, last))
         except RunFailed as error:
-            asked = {first + timedelta(days=number) for number in range((last - first).days + 1)}
+            asked = set(days_between(first, last))
             if not (stopped := error.days & asked):
                 raise
             if len(stopped) == 1:

@@ -41,6 +41,10 @@ class RegistryUnavailable(Exception):
     """MLflow could not be reached or refused."""
 
 
+class _FilesGone(ModelNotFound):
+    """What keeps the files of a version has answered, and has none."""
+
+
 @dataclass(frozen=True)
 class RegisteredModel:
     """A model with where it stands in the registry."""
@@ -268,22 +272,14 @@ class Registry:
         Raises:
             RegistryUnavailable: if the registry, or what keeps its files, does not answer.
         """
-        with tempfile.TemporaryDirectory(prefix="logad-fetched-") as folder:
-            try:
-                with _quiet():
-                    import mlflow
-
-                    mlflow.set_tracking_uri(self.uri)
-                    artifact = f"models:/{self.name}/{version}/artifacts/{_MODEL_ARTIFACT}/model.json"
-                    file = Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact, dst_path=folder))
-            except Exception as error:
-                if _not_there(error):
-                    return ""
-                raise RegistryUnavailable(f"the files of version {version} cannot be had now: {error}") from error
-            try:
+        uri = f"models:/{self.name}/{version}"
+        try:
+            with self._fetched(uri, f"{uri}/artifacts/{_MODEL_ARTIFACT}/model.json") as file:
                 read_model_json(file.parent)
-            except ModelNotFound as error:
-                return str(error).removeprefix(f"{file.parent}: ").removesuffix("; fit it again")
+        except _FilesGone:
+            return ""
+        except ModelNotFound as error:
+            return str(error).removeprefix(f"{file.parent}: ").removesuffix("; fit it again")
         return ""
 
     def load(self, uri: str, device: str = "auto") -> RegisteredModel:
@@ -294,6 +290,18 @@ class Registry:
             RegistryUnavailable: if the registry, or what keeps its files, does not answer.
         """
         name, version, run_id, _ = self.resolve(uri)
+        with self._fetched(uri, f"models:/{name}/{version}") as local:
+            detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
+        return RegisteredModel(detector, name, version, run_id)
+
+    @contextmanager
+    def _fetched(self, uri: str, artifact: str) -> Iterator[Path]:
+        """Files of the model ``uri`` for a while.
+
+        Raises:
+            _FilesGone: if there are none.
+            RegistryUnavailable: if what keeps them does not answer.
+        """
         # A folder of our own: MLflow leaves its own behind, one more each time.
         with tempfile.TemporaryDirectory(prefix="logad-fetched-") as folder:
             try:
@@ -301,17 +309,15 @@ class Registry:
                     import mlflow
 
                     mlflow.set_tracking_uri(self.uri)
-                    artifact = f"models:/{name}/{version}"
                     local = Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact, dst_path=folder))
             except Exception as error:
                 # Each kind of store has errors of its own. An outage says nothing of the model.
                 if _not_there(error):
-                    raise ModelNotFound(
+                    raise _FilesGone(
                         f"{uri} is registered, but its files are gone; `logad train` makes a new one: {error}"
                     ) from error
                 raise RegistryUnavailable(f"the files of {uri} cannot be had now: {_down(self.uri, error)}") from error
-            detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
-        return RegisteredModel(detector, name, version, run_id)
+            yield local
 
     def resolve(self, uri: str) -> ModelVersion:
         """The version that ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` leads to.

@@ -59,13 +59,13 @@ def build_retraining_sensor(chosen: Settings) -> dg.SensorDefinition:
             champion = registry.version_of(CHAMPION)
             newest = newest_training(registry, champion)
             behind = registry.left_behind(champion) if champion is not None else ""
-            fresh = newest is not None and newest.version != champion and not registry.left_behind(newest.version)
+            fresh = behind and newest and newest.version != champion and not registry.left_behind(newest.version)
             waits = not settings.model.automatic_promotion or (champion is None and bool(former_champions(registry)))
         except RegistryUnavailable as error:
             return skip(str(error))
         if running := unfinished(context.instance, ["training"]):
             return skip(f"run {running[0]} is training")
-        if newest is not None and (champion is None or (behind and fresh)):
+        if newest is not None and (champion is None or fresh):
             return _no_champion(context, settings, newest, waits=waits)
         now = datetime.now(UTC)
         if behind:
