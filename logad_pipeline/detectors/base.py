@@ -30,8 +30,8 @@ class EncodedWindows:
 
     Attributes:
         windows: the ``n`` windows.
-        cls: float32 ``[n, hidden]``, the [CLS] embedding.
-        mean: float32 ``[n, hidden]``, the mean embedding of the tokens of the lines.
+        cls: float32 ``[n, hidden]``, the [CLS] embedding, a mean over the complementary masks.
+        mean: float32 ``[n, hidden]``, the mean embedding of the tokens of the lines, each as read while visible.
         line_surprise: float32 ``[total lines]``, aligned with ``windows.line_ids``: mean negative
             log-likelihood a token, in nats, of the line when it is hidden and its neighbours are not.
         line_peak: float32 ``[total lines]``, the largest negative log-likelihood of a token of the line.

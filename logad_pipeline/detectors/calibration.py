@@ -45,7 +45,8 @@ class TailCalibration:
     there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others. Where
     nearly all of the tail is one value, nothing is known of its width, and that begins where ``n`` windows end.
 
-    When it does not work: with fewer than some hundred held-out windows the tail is a guess, and once
+    When it does not work: with fewer than some hundred held-out windows the tail is a guess (a handful of
+    fused p-values has one by :meth:`fit`'s ``decades``), and once
     normal behaviour drifts the p-values are those of the old behaviour.
 
     Attributes:
@@ -65,8 +66,14 @@ class TailCalibration:
     trusted: float = _BEYOND
 
     @classmethod
-    def fit(cls, scores: FloatArray, counts: npt.NDArray[np.int64]) -> Self:
-        """Calibrate on held-out normal windows; ``counts`` says how often each score was seen.
+    def fit(cls, scores: FloatArray, counts: npt.NDArray[np.int64], *, decades: bool = False) -> Self:
+        """Calibrate on held-out normal windows.
+
+        Args:
+            scores: theirs.
+            counts: how often each was seen.
+            decades: whether the scores are ``-log10`` of p-values fused. Of few of these the tail is then known
+                without being measured: such a score loses a decade for a decade.
 
         Raises:
             ValueError: if there is no window or a score is not finite.
@@ -82,6 +89,8 @@ class TailCalibration:
         p = (at_least + 1) / (total + 1)
         wanted = max(_TAIL_SHARE * total, min(_TAIL_MIN, total / 2))
         start = int(np.flatnonzero(at_least >= wanted)[-1])
+        if decades and total < _TAIL_MIN:
+            return cls._by_decades(values, p, int(total))
         if start + 1 == len(values) or at_least[start + 1] < min(_COUNTED, total):
             return cls._counted(values, p, int(total))
         scale, shape = _fit_tail(values[start:], weight[start:])
@@ -91,6 +100,16 @@ class TailCalibration:
         chosen = _spread(last)
         scale += shape * float(values[last] - values[start])
         return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
+
+    @classmethod
+    def _by_decades(cls, values: FloatArray, p: FloatArray, windows: int) -> Self:
+        """Where a handful is held out: beyond the highest, a decade of a fused p-value is worth a decade.
+
+        That holds for any mean of p-values, up to a factor (Vovk and Wang, 2020), which the handful sets. How far it
+        can be relied on is as little known as it is of a scale taken from that many: a Pareto tail again.
+        """
+        scale, shape = 1 / math.log(10), min(1 / windows, 0.5)
+        return cls(tuple(map(float, values)), tuple(map(float, np.log10(p))), scale, shape, windows)
 
     @classmethod
     def _counted(cls, values: FloatArray, p: FloatArray, windows: int) -> Self:
@@ -201,15 +220,17 @@ class Calibration:
     short: TailCalibration | None = None
 
     @classmethod
-    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None) -> Self:
+    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None, *, decades: bool = False) -> Self:
         """Calibrate on the scores of held-out windows and, where there are any, of training windows.
+
+        ``decades`` is that of :meth:`TailCalibration.fit`.
 
         Raises:
             ValueError: as :meth:`TailCalibration.fit`.
         """
         parts = [
-            TailCalibration.fit(scores, np.ones(len(scores), dtype=np.int64)) if scores is not None and len(scores)
-            else None for scores in (held_out, learned)
+            TailCalibration.fit(scores, np.ones(len(scores), dtype=np.int64), decades=decades)
+            if scores is not None and len(scores) else None for scores in (held_out, learned)
         ]  # fmt: skip
         if parts[0] is None:
             raise ValueError("no held-out windows to calibrate on; give more logs")

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from logad_pipeline.detectors import vocabulary
 from logad_pipeline.detectors.base import LEAST_ROWS, EncodedWindows, Float32Array
-from logad_pipeline.detectors.masking import Segment, pad, scoring_masks
+from logad_pipeline.detectors.masking import BoolArray, Segment, pad, scoring_masks
 from logad_pipeline.windows import WindowSet
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ NO_DROPOUT: Final[dict[str, Any]] = {
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 _LENGTH_STEP: Final = 8
+_Job = tuple[int, BoolArray]
+"""Number of a segment, and which of its tokens are hidden."""
 
 
 @dataclass(frozen=True)
@@ -246,29 +248,27 @@ class BertEncoder:
     ) -> EncodedWindows:
         """Surprise of every line and the embeddings of every window.
 
-        Each segment is read once whole, for the embeddings, and once a complementary mask, for the
-        surprise. A window of several segments has the mean of their embeddings. On a CPU what is said of a
+        Each segment is read once a complementary mask. The hidden lines give the surprise, the visible ones the
+        embeddings: every line is seen in one reading and hidden in the other, so nothing need be read a third time.
+        A window of several segments has the mean of their embeddings. On a CPU what is said of a
         window is the same to the last bit whichever others are read with it: a batch holds segments of one
         padded length, which depends on the segment alone, and is never smaller than ``LEAST_ROWS`` tokens.
 
         Args:
             windows: what to read; read unique ones.
             progress: called with (segment passes done, total).
-            surprise: whether it is asked for; without it, it is zero and the reading takes a quarter.
+            surprise: whether it is asked for; without it, it is zero and no token is guessed.
             tokens_a_batch: padded tokens in one forward pass; bounds the memory.
         """
         segments = self.segments(windows)
-        jobs: list[tuple[int, npt.NDArray[np.bool_] | None]] = []
-        for number, segment in enumerate(segments):
-            jobs.append((number, None))
-            jobs.extend((number, mask) for mask in (scoring_masks(segment) if surprise else []))
+        jobs = [(number, mask) for number, segment in enumerate(segments) for mask in scoring_masks(segment)]
         lengths = [self._padded(segment) for segment in segments]
         # Equal lengths together waste the least padding; ties keep the order, so batches are reproducible.
         jobs.sort(key=lambda job: lengths[job[0]])
         sums = _Sums(windows, self.hidden_size)
         done = 0
         for batch in _batches(jobs, lengths, tokens_a_batch):
-            self._forward(batch, segments, lengths[batch[0][0]], sums)
+            self._forward(batch, segments, lengths[batch[0][0]], sums, surprise)
             done += len(batch)
             if progress:
                 progress(done, len(jobs))
@@ -278,47 +278,31 @@ class BertEncoder:
         steps = -(-len(segment.ids) // _LENGTH_STEP)
         return min(max(steps * _LENGTH_STEP, LEAST_ROWS), self.spec.max_tokens)
 
-    def _forward(
-        self, batch: list[tuple[int, npt.NDArray[np.bool_] | None]], segments: list[Segment], length: int, sums: _Sums
-    ) -> None:
+    def _forward(self, batch: list[_Job], segments: list[Segment], length: int, sums: _Sums, surprise: bool) -> None:
         import torch
 
-        rows = []
-        for number, mask in batch:
-            ids = segments[number].ids
-            rows.append(ids if mask is None else np.where(mask, self.special.mask, ids))
+        rows = [np.where(mask, self.special.mask, segments[number].ids) for number, mask in batch]
         inputs = torch.from_numpy(pad(rows, self.special.pad, length)).to(self.device)
         attention = torch.from_numpy(pad([np.ones(len(r), dtype=np.int64) for r in rows], 0, length)).to(self.device)
         with torch.inference_mode():
             hidden = self.model.bert(input_ids=inputs, attention_mask=attention).last_hidden_state
             self._take_embeddings(batch, segments, hidden, sums)
-            self._take_surprise(batch, segments, hidden, sums)
+            if surprise:
+                self._take_surprise(batch, segments, hidden, sums)
 
-    def _take_embeddings(
-        self,
-        batch: list[tuple[int, npt.NDArray[np.bool_] | None]],
-        segments: list[Segment],
-        hidden: torch.Tensor,
-        sums: _Sums,
-    ) -> None:
+    def _take_embeddings(self, batch: list[_Job], segments: list[Segment], hidden: torch.Tensor, sums: _Sums) -> None:
+        states = hidden.float().cpu().numpy()
         for row, (number, mask) in enumerate(batch):
-            if mask is None:
-                segment = segments[number]
-                states = hidden[row, : len(segment.ids)].float().cpu().numpy()
-                sums.add_embedding(segment, states[0], states[segment.line_of >= 0])
+            segment = segments[number]
+            words = segment.line_of >= 0
+            # A window of a single word has it visible in no reading.
+            seen = words if mask[words].all() else words & ~mask
+            sums.add_embedding(segment, states[row, 0], states[row, np.flatnonzero(seen)])
 
-    def _take_surprise(
-        self,
-        batch: list[tuple[int, npt.NDArray[np.bool_] | None]],
-        segments: list[Segment],
-        hidden: torch.Tensor,
-        sums: _Sums,
-    ) -> None:
+    def _take_surprise(self, batch: list[_Job], segments: list[Segment], hidden: torch.Tensor, sums: _Sums) -> None:
         import torch
 
-        where = [(row, np.flatnonzero(mask)) for row, (_, mask) in enumerate(batch) if mask is not None]
-        if not where:
-            return
+        where = [(row, np.flatnonzero(mask)) for row, (_, mask) in enumerate(batch)]
         rows = np.concatenate([np.full(len(columns), row) for row, columns in where])
         columns = np.concatenate([columns for _, columns in where])
         truth = np.concatenate([segments[batch[row][0]].ids[columns] for row, columns in where])
@@ -372,10 +356,8 @@ class _Sums:
         return EncodedWindows(self._windows, *arrays)
 
 
-def _batches(
-    jobs: list[tuple[int, npt.NDArray[np.bool_] | None]], lengths: list[int], tokens_a_batch: int
-) -> Iterator[list[tuple[int, npt.NDArray[np.bool_] | None]]]:
-    batch: list[tuple[int, npt.NDArray[np.bool_] | None]] = []
+def _batches(jobs: list[_Job], lengths: list[int], tokens_a_batch: int) -> Iterator[list[_Job]]:
+    batch: list[_Job] = []
     for job in jobs:
         length = lengths[job[0]]
         if batch and (length != lengths[batch[0][0]] or (len(batch) + 1) * length > tokens_a_batch):

@@ -32,7 +32,7 @@ from logad_pipeline.windows import WindowSet, WindowSpec
 FUSION: Final = "fusion"
 TEXT_FUSION: Final = "fusion of texts"
 """Calibration of the fused score where only normalised texts are at hand, not the records behind them."""
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 
 
 class ModelNotFound(Exception):
@@ -247,9 +247,7 @@ class AnomalyDetector:
         )
 
 
-def fused_calibrations(
-    fusion: Fusion, reference: Reference, record_names: Sequence[str]
-) -> dict[str, Calibration]:
+def fused_calibrations(fusion: Fusion, reference: Reference, record_names: Sequence[str]) -> dict[str, Calibration]:
     """Calibrate the fused score on the held-out windows and some training windows, with records and without."""
     held, learned = reference.columns(reference.held_out()), reference.columns(reference.learned())
     texts = fusion.without(*record_names)

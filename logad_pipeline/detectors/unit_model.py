@@ -77,8 +77,9 @@ class UnitModel:
     stand the detectors of bags, of unseen lines and of length, fitted on whole units. The weights of all are
     learned as for windows, from units with broken windows in them.
 
-    When it does not work: with a dozen held-out units a rate of one in a hundred is an extrapolation. A
-    unit far longer or shorter than any held-out one is compared with what there was.
+    When it does not work: with a dozen held-out units a rate of one in a hundred is an extrapolation, by the fused
+    p-values alone and a cautious one, which misses more than a model of many units does. A unit far longer or
+    shorter than any held-out one is compared with what there was.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class UnitModel:
         self.fusion = Fusion.fit(names, _stacked(known.held), _stacked(known.broken))
         # What is seen of a unit as a whole counts as much as what is seen of its windows.
         self.fusion = self.fusion.with_share(list(whole_unit), 0.5)
-        self._fused = _calibration(self.fusion(known.held), self.fusion(known.learned))
+        self._fused = _calibration(self.fusion(known.held), self.fusion(known.learned), decades=True)
 
     @classmethod
     def fit(
@@ -219,9 +220,9 @@ def _left_out(kind: type[Detector], learned: UnitTable) -> FloatArray:
     return scores
 
 
-def _calibration(held: FloatArray, learned: FloatArray) -> Calibration:
+def _calibration(held: FloatArray, learned: FloatArray, *, decades: bool = False) -> Calibration:
     """Calibrate on held-out units, and on those learned from where they are more than a handful."""
-    return Calibration.fit(held, learned if len(learned) >= _FEW else None)
+    return Calibration.fit(held, learned if len(learned) >= _FEW else None, decades=decades)
 
 
 def _raise(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logad_pipeline.detectors.reference import CHOOSE, NO_TIME, Reference
-from logad_pipeline.detectors.trimming import odd_ones_out
+from logad_pipeline.detectors.trimming import Trim, odd_ones_out
 from logad_pipeline.detectors.units import UnitKind, UnitTable, gather, whole
 from logad_pipeline.windows import IntArray
 
@@ -40,7 +40,7 @@ def split_units(reference: Reference, kind: UnitKind) -> NormalUnits:
     keys = _keys(reference, kind)
     uncut = np.array(whole(keys, held_out.tolist()))
     every = gather([keys[row] for row in np.flatnonzero(uncut)], reference.unique[uncut], reference.windows)
-    odd = odd_ones_out(every.bags)
+    odd = odd_ones_out(every.bags, Trim.of_units(len(every)))
     strange = np.zeros(len(keys), dtype=np.bool_)
     strange[np.flatnonzero(uncut)[every.rows[np.repeat(odd, np.diff(every.offsets))]]] = True
     uncut &= ~strange

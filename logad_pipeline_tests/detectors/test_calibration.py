@@ -246,3 +246,19 @@ def test_windows_that_end_early_are_compared_with_others_that_do() -> None:
     early, not_early = 10 ** read.log10_p_value(np.array([2.5, 2.5]), np.array([True, False]))
     assert early == pytest.approx(0.5, abs=0.02)
     assert not_early < 0.01
+
+
+@pytest.mark.parametrize("units", [4, 8, 18])
+def test_a_handful_of_fused_p_values_knows_its_tail(units: int) -> None:
+    """A rate of one in a hundred is reached by what is much rarer than any of them, not by what is a little so."""
+    rng = np.random.default_rng(units)
+    rarities, ones = -np.log10(rng.uniform(size=units)), np.ones(units, dtype=np.int64)
+    calibration = TailCalibration.fit(rarities, ones, decades=True)
+    little, much = calibration.log10_p_value(rarities.max() + np.array([0.2, 3.0]))
+    assert much < -2 < little
+    assert TailCalibration.fit(rarities, ones).log10_p_value(rarities.max() + np.array([3.0]))[0] > much
+
+
+def test_of_many_fused_p_values_the_tail_is_measured() -> None:
+    rarities, ones = -np.log10(np.random.default_rng(1).uniform(size=200)), np.ones(200, dtype=np.int64)
+    assert TailCalibration.fit(rarities, ones, decades=True) == TailCalibration.fit(rarities, ones)

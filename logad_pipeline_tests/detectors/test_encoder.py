@@ -242,6 +242,21 @@ def test_what_is_said_of_a_window_does_not_depend_on_its_company() -> None:
         np.testing.assert_allclose(alone.mean[0], together.mean[number], atol=1e-5)
 
 
+def test_embeddings_are_read_alike_with_surprise_and_without() -> None:
+    encoder, windows = tiny_encoder(), windows_of([*cycle_windows(), cycle_lines(30)])
+    whole, embeddings = encoder.encode(windows), encoder.encode(windows, surprise=False)
+    np.testing.assert_array_equal(whole.cls, embeddings.cls)
+    np.testing.assert_array_equal(whole.mean, embeddings.mean)
+    assert not embeddings.line_surprise.any()
+
+
+def test_a_single_word_has_an_embedding_though_it_is_hidden_in_every_reading() -> None:
+    encoder = tiny_encoder()
+    encoded = encoder.encode(windows_of([["connect"]]))
+    assert np.abs(encoded.mean).max() > 0
+    assert encoded.line_surprise[0] > 0
+
+
 def test_shapes_types_and_progress() -> None:
     encoder, told = tiny_encoder(), []
     windows = windows_of(cycle_windows())
