@@ -59,7 +59,7 @@ mlflow: install
 # The tables of the README: make benchmark DATA=… (folder with hdfs, openstack, authlog, linux, thunderbird)
 JOBS ?= 2
 SEEDS ?= 0,1,2
-STEPS ?= 150
+STEPS ?= 400
 benchmark: install
 	for run in "hdfs" "hdfs --variant unlabelled" "openstack" "openstack --variant per-host" \
 	  "openstack --variant unlabelled" "authlog" "linux" "thunderbird"; do \
