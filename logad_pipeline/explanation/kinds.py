@@ -48,8 +48,9 @@ def strengths(
     A line that is rare but known is no new template. What a line of a new kind names, and its level, are new
     with it, and count for the new template. A line that was never seen, of a kind that was, names something that
     its kind never named: a new relation. Both are also unexpected wherever they stand, so what the models of
-    order say counts as order or as a missing line only where they have learned the line itself. Which of the two, the nearest
-    normal window says: a gap between lines that did not move is a missing line, if it is near; else it is order.
+    order say counts as order or as a missing line only where they have learned the line itself. Which of the
+    two, the nearest normal window says: a gap between lines that did not move is a missing line, if it is near;
+    else it is order.
     A window that is near to no normal one lacks nothing in particular, so its company counts only where one is.
 
     Args:
