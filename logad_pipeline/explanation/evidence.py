@@ -60,7 +60,8 @@ class LineEvidence:
     Attributes:
         place: its place in the window as it is read, from 0.
         text: the normalised line.
-        suspicion: how rare what speaks against it is among normal windows, ``-log10 p``, ``>= 0``.
+        suspicion: how rare what speaks against it is among normal windows: of all that is said of it, the fused
+            ``-log10 p``, ``>= 0``.
         surprise: mean surprise of its tokens, nats.
         seen_in: share of the normal windows that hold this text, in [0, 1].
         reasons: what speaks against it, in words, the strongest first; empty where nothing does.

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     import torch
 
 TOP: Final = 3
-_TOKENS_A_BATCH: Final = 1536
+MOST_TOKENS: Final = 160
+"""Tokens that are read to guess the hidden lines of a segment, those of these lines among them: this bounds what an
+alert costs, and lines far from the hidden ones tell little of them."""
+_TOKENS_A_BATCH: Final = 1024
+"""Of one matrix product: more no longer fit into a processor's cache."""
 _CONTINUED: Final = "##"
 
 
@@ -66,8 +70,9 @@ class Expectations:
     def lines(self, windows: WindowSet, hidden: Sequence[Sequence[int]]) -> list[dict[int, ExpectedLine]]:
         """Hide the ``hidden`` lines of each window together and ask what stood there.
 
-        The other lines are visible, so what is odd does not explain itself. Where no line would be left to guess
-        from, lines are hidden one at a time, and of a single line the words by turns.
+        The lines around them are visible, the nearest ones up to ``MOST_TOKENS`` tokens in all, so what is odd does
+        not explain itself. Where no line would be left to guess from, lines are hidden one at a time, and of a
+        single line the words by turns.
 
         Args:
             windows: one row each.
@@ -77,7 +82,7 @@ class Expectations:
             For each window, what was expected by place. A line beyond the model's length is cut, not left out.
         """
         jobs = [
-            (segment, mask)
+            _nearby(segment, mask)
             for segment in self._encoder.segments(windows)
             for mask in _masks(segment, hidden[segment.window], int(windows.offsets[segment.window]))
         ]
@@ -163,6 +168,22 @@ def _masks(segment: Segment, hidden: Sequence[int], window_start: int) -> list[B
     if len(asked) < segment.line_count:
         return [np.isin(segment.line_of, asked)]
     return [segment.line_of == line for line in asked]
+
+
+def _nearby(segment: Segment, mask: BoolArray) -> tuple[Segment, BoolArray]:
+    """The hidden lines and those nearest to them, one at least and as many as there is room for, under their old
+    numbers."""
+    if len(segment.ids) <= MOST_TOKENS:
+        return segment, mask
+    owner = np.maximum.accumulate(segment.line_of)
+    size = np.bincount(owner[owner >= 0], minlength=segment.line_count)
+    lines = np.arange(segment.line_count)
+    away = np.abs(lines[:, None] - np.unique(segment.line_of[mask])).min(axis=1)
+    order = np.argsort(away, kind="stable")
+    fits = 1 + np.cumsum(size[order]) <= MOST_TOKENS
+    fits[: np.count_nonzero(away == 0) + 1] = True
+    read = (owner < 0) | np.isin(owner, order[fits])
+    return Segment(segment.window, segment.first_line, segment.ids[read], segment.line_of[read]), mask[read]
 
 
 def _batches(jobs: Sequence[tuple[Segment, BoolArray]]) -> Iterator[list[tuple[Segment, BoolArray]]]:

@@ -34,7 +34,7 @@ class Explainer:
     """Explains windows that a model has judged: deterministic, without labels and without a language model.
 
     Making one reads the model's normal windows, which takes some seconds for many thousands of them; explaining
-    costs one forward pass a window besides.
+    costs one forward pass a window besides, of ``expected.MOST_TOKENS`` tokens at most, or of a few where it is long.
 
     When it does not work: a window whose odd lines differ from normal ones only by what the masks hide, and of
     which no facts are given, has nothing to show. What is missing altogether can only be pointed at by what

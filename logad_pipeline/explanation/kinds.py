@@ -21,6 +21,7 @@ from logad_pipeline.explanation.suspicion import (
     REPEATED,
     SURPRISE,
     TEMPLATE,
+    UNSEEN,
     Witnesses,
 )
 
@@ -45,9 +46,11 @@ def strengths(
     """What speaks for each kind of anomaly.
 
     A line that is rare but known is no new template. What a line of a new kind names, and its level, are new
-    with it, and count for the new template. It is also unexpected where it stands, so what the models of order
-    say counts as order or as a missing line only where the line itself is known. Which of the two, the nearest
-    normal window says: a gap between lines that did not move is a missing line, if it is near; else it is order.
+    with it, and count for the new template. A line that was never seen, of a kind that was, names something that
+    its kind never named: a new relation. Both are also unexpected wherever they stand, so what the models of
+    order say counts as order or as a missing line only where they have learned the line itself. Which of the
+    two, the nearest normal window says: a gap between lines that did not move is a missing line, if it is near;
+    else it is order.
     A window that is near to no normal one lacks nothing in particular, so its company counts only where one is.
 
     Args:
@@ -57,11 +60,11 @@ def strengths(
         length: rarity of its length, where lengths vary: short windows lack lines, long ones repeat them.
         usual_length: the median of normal windows, in lines.
     """
-    new, repeated = heard.new, heard.of(REPEATED)
-    of_line = np.maximum.reduce([heard.of(name) for name in (TEMPLATE, RELATION, NUMBERS, LEVEL)])
+    new, repeated, unseen = heard.new, heard.of(REPEATED), heard.of(UNSEEN)
+    of_line = np.maximum.reduce([unseen, *(heard.of(name) for name in (TEMPLATE, RELATION, NUMBERS, LEVEL))])
     found: dict[Kind, Strength] = {
         "new template": _most(np.where(new, of_line, 0.0)),
-        "new relation": _most(np.where(new, 0.0, heard.of(RELATION))),
+        "new relation": _most(np.where(new, 0.0, np.maximum(heard.of(RELATION), unseen))),
         "parameter": _most(np.where(new, 0.0, np.maximum(heard.of(NUMBERS), heard.of(LEVEL)))),
         "frequency": _most(repeated),
         "missing": Strength(0.0, 0),
@@ -71,7 +74,7 @@ def strengths(
     if lack.text and nearest is not None and nearest.similarity >= _ALIKE:
         found["missing"] = Strength(lack.rarity, shown.texts.index(lack.beside))
     for name in (NEXT, SURPRISE):
-        most = _most(np.where(new, 0.0, heard.of(name)))
+        most = _most(np.where(heard.learned & ~new, heard.of(name), 0.0))
         kind: Kind = "missing" if _gap(nearest) else "order"
         found[kind] = _louder(found[kind], Strength(_WEAK * most.rarity, most.place))
     short_or_long: Kind = "missing" if len(shown.texts) < usual_length else "frequency"

@@ -183,6 +183,10 @@ class NormalWindows:
         """Share of the training windows that hold this line, in [0, 1]."""
         return self._seen.get(text, 0) / max(self._total, 1)
 
+    def times_seen(self, text: str) -> int:
+        """How many training windows hold this line."""
+        return self._seen.get(text, 0)
+
     def lines(self, texts: Sequence[str]) -> dict[str, NormalLine]:
         """How each line compares with the normal ones; asked of many at once it costs less.
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from logad_pipeline.detectors.base import FloatArray
+from logad_pipeline.detectors.base import EncodedWindows, FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.masking import BoolArray
 from logad_pipeline.explanation.evidence import ShownWindow
@@ -22,6 +22,7 @@ from logad_pipeline.windows import WindowSet
 
 SURPRISE: Final = "worst_line"
 NEXT: Final = "next_event"
+UNSEEN: Final = "unseen"
 RELATION: Final = "entity_graph"
 NUMBERS: Final = "parameters"
 LEVEL: Final = "severity"
@@ -35,6 +36,8 @@ _NUMBERS: Final = 5
 """Numbers of a line that are quoted."""
 _MOST: Final = 12.0
 """Rarity beyond which one witness is as good as another: the tails there are extrapolated."""
+_LEARNED: Final = 2
+"""Training windows that must hold a line for the model of what comes next to know it from any other."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +55,28 @@ class Witnesses:
     Attributes:
         rarity: by witness; those that the model lacks are left out.
         new: bool ``[lines]``, whether a line is of a kind that training did not hold.
+        learned: bool ``[lines]``, whether enough training windows hold the line for the models of order to know it.
+        weights: of each witness of ``rarity`` in the suspicion, ``>= 0``, not all zero.
+        exponent: of the mean that the suspicion is, ``> 0``.
         likely: the lines that were likely at each place, with their probabilities; may be empty.
         lack: the line that is missing most.
     """
 
     rarity: Mapping[str, FloatArray]
     new: BoolArray
+    learned: BoolArray
+    weights: Mapping[str, float]
+    exponent: float
     likely: Sequence[Sequence[tuple[str, float]]]
     lack: Lack
 
     @property
     def suspicion(self) -> FloatArray:
-        """One rarity a line: of the harmonic mean of the p-values, so that the loudest witness decides."""
-        columns = np.stack(list(self.rarity.values()))
-        return np.asarray(np.log10((10.0**columns).mean(axis=0)))
+        """One rarity a line: the witnesses are fused as the model fuses its detectors, by a weighted power mean of
+        their p-values, so that a sharp one is heard and one alone does not outdo several that agree."""
+        columns = 10 ** (self.exponent * np.stack(list(self.rarity.values()), axis=1))
+        weights = np.array([self.weights[name] for name in self.rarity])
+        return np.asarray(np.log10(columns @ weights / weights.sum()) / self.exponent)
 
     def of(self, name: str) -> FloatArray:
         """One witness's rarities; zeros where it is not there."""
@@ -94,11 +105,11 @@ def witnesses(
         likely: the lines likely at each place; empty without it.
     """
     known = normal.lines(windows.texts)
-    of_records = _of_records(model, shown, windows)
-    of_surprise, found = None, []
+    of_records, of_surprise, worth = _of_records(model, shown, windows), None, _unseen_worth(model, windows)
     if SURPRISE in model.calibrations:
         short = np.repeat(model.window_spec.ends_early(windows), np.diff(windows.offsets))
         of_surprise = -model.calibrations[SURPRISE].log10_p_value(surprise, short)
+    found = []
     for row, window in enumerate(shown):
         part = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
         repeats = normal.repetition(window.texts)
@@ -108,16 +119,52 @@ def witnesses(
         }
         if of_surprise is not None:
             rarity[SURPRISE] = of_surprise[part]
+        learned = np.array([normal.times_seen(text) >= _LEARNED for text in window.texts], dtype=np.bool_)
         if len(excess):
-            # The detector judges windows: what it says of one is borne by the lines that it expected least.
-            loud, most = model.scale.rarity(window.detectors.get(NEXT, 0.0)), max(float(excess[part].max()), 1e-9)
-            rarity[NEXT] = loud * np.maximum(excess[part], 0.0) / most
+            rarity[NEXT] = _borne(model, window, NEXT, _levelled(excess[part], ~learned))
+        if len(worth):
+            rarity[UNSEEN] = _borne(model, window, UNSEEN, worth[part])
         if window.facts:
             rarity |= {name: values[part] for name, values in of_records.items()}
         clipped = {name: np.clip(values, 0.0, _MOST) + 0.0 for name, values in rarity.items()}
         new = np.array([known[text].is_new for text in window.texts], dtype=np.bool_)
-        found.append(Witnesses(clipped, new, likely[part] if likely else [], normal.lack(window.texts)))
+        found.append(
+            Witnesses(
+                clipped, new, learned, _weights(model, clipped), model.fusion.exponent,
+                likely[part] if likely else [], normal.lack(window.texts),
+            )
+        )  # fmt: skip
     return found
+
+
+def _borne(model: AnomalyDetector, window: ShownWindow, name: str, share: FloatArray) -> FloatArray:
+    """What a detector says of a window, borne by its lines: all of it by the one with the greatest share."""
+    loud = model.scale.rarity(window.detectors.get(name, 0.0))
+    return np.asarray(loud * np.maximum(share, 0.0) / max(float(share.max()), 1e-9))
+
+
+def _levelled(excess: FloatArray, alike: BoolArray) -> FloatArray:
+    """The excess with the greatest of the lines that are one event to the model given to all of these: which of
+    them it expected least says where that one stood, not what it is."""
+    return np.where(alike, excess[alike].max(), excess) if alike.any() else excess
+
+
+def _unseen_worth(model: AnomalyDetector, windows: WindowSet) -> FloatArray:
+    """How much of a novelty each line is, float64 ``[lines]``, 0 for a known one; empty without that detector."""
+    if UNSEEN not in model.detectors or not len(windows.texts):
+        return np.zeros(0)
+    worth = model.detectors[UNSEEN].score(EncodedWindows.unread(WindowSet.of_lines([(t,) for t in windows.texts])))
+    return np.asarray(worth[windows.line_ids])
+
+
+def _weights(model: AnomalyDetector, rarity: Mapping[str, FloatArray]) -> dict[str, float]:
+    """A witness of records weighs as its detector does. Those of texts share what all detectors of texts weigh,
+    since most of these judge windows and name no line."""
+    weights = dict(zip(model.fusion.names, model.fusion.weights, strict=True))
+    texts = [name for name in rarity if name not in model.record_detectors]
+    share = sum(weight for name, weight in weights.items() if name not in model.record_detectors) / len(texts)
+    found = {name: share if name in texts else weights.get(name, 0.0) for name in rarity}
+    return found if any(found.values()) else dict.fromkeys(rarity, 1.0)
 
 
 def _of_records(model: AnomalyDetector, shown: Sequence[ShownWindow], windows: WindowSet) -> dict[str, FloatArray]:
@@ -140,7 +187,8 @@ def reasons(
     text = shown.texts[place]
     fact = shown.facts[place] if shown.facts else None
     loudest = sorted((-float(values[place]), name) for name, values in heard.rarity.items() if values[place] >= loud)
-    return tuple(_in_words(name, text, shown, fact, heard, normal, model, place) for _, name in loudest)
+    said = (_in_words(name, text, shown, fact, heard, normal, model, place) for _, name in loudest)
+    return tuple(dict.fromkeys(said))
 
 
 def _in_words(
@@ -163,8 +211,12 @@ def _in_words(
         return _open(f"level {fact.severity or 'none'} is rare for it")
     if name == REPEATED:
         return _open(f"{shown.texts.count(text)} times in one window")
+    if name == UNSEEN:
+        return _open("never seen in the normal logs")
     if name == TEMPLATE:
         share = normal.seen_in(text)
+        if not share and text in model.reference.known_texts:
+            return _open("in none of the normal windows learned from")
         return _open(f"in {share:.2%} of the normal windows" if share else "never seen in the normal logs")
     return _open("the model guessed it badly from its neighbours")
 

@@ -31,5 +31,5 @@ def cycle_model(tmp_path_factory: pytest.TempPathFactory) -> AnomalyDetector:
         lines[cycle * len(RAW_CYCLE) + 4] = RAW_CYCLE[3].format(number=12)
     file = tmp_path_factory.mktemp("cycles") / "app.log"
     file.write_text("".join(f"{line}\n" for line in stamped(date(YEAR, 3, 1), lines)), encoding="utf-8")
-    spec = dataclasses.replace(tiny_model.tiny_fit_spec(), detectors=(*DETECTORS, "parameters", "length"))
+    spec = dataclasses.replace(tiny_model.tiny_fit_spec(), detectors=(*DETECTORS, "unseen", "parameters", "length"))
     return fit_files([str(file)], WindowSpec("fixed", size=len(RAW_CYCLE)), spec, ReadSpec(year=YEAR))[0]

@@ -15,7 +15,7 @@ import torch
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
 from logad_pipeline.detectors.reference import TRAIN
-from logad_pipeline.explanation import difference, suspicion
+from logad_pipeline.explanation import difference, expected, suspicion
 from logad_pipeline.explanation.evidence import Evidence, LineEvidence, ShownWindow
 from logad_pipeline.explanation.expected import Expectations
 from logad_pipeline.explanation.explainer import Explainer, shown_windows
@@ -51,9 +51,38 @@ def test_a_line_never_seen_is_pointed_at_and_called_new(explainer: Explainer) ->
     assert (evidence.kind, first.place, first.text) == ("new template", 4, FOREIGN)
     assert FOREIGN in evidence.summary
     assert first.seen_in == 0.0
-    assert "never seen in the normal logs" in first.reasons
+    assert first.reasons.count("never seen in the normal logs") == 1
     assert first.expected_next[0].text == CYCLE[4]
     assert evidence.strengths["new template"] == max(evidence.strengths.values())
+
+
+def test_lines_never_seen_bear_alike_that_nobody_expected_them(explainer: Explainer) -> None:
+    lines = [*cycle_lines(2), FOREIGN, "words that nobody has said", CYCLE[2]]
+    windows = windows_of([lines])
+    window, surprise = shown(explainer.model, lines), np.zeros(len(lines))
+    heard = suspicion.witnesses(
+        explainer.model, explainer.normal, [window], windows, surprise, *explainer._next(windows)
+    )[0]
+    loud = heard.of(suspicion.NEXT)
+    assert loud[2] == loud[3] == loud.max() > 0
+    assert heard.learned.tolist() == [True, True, False, False, True]
+    unseen = heard.of(suspicion.UNSEEN)
+    assert unseen.max() > 0 and unseen[[0, 1, 4]].tolist() == [0, 0, 0]
+
+
+def test_a_witness_alone_does_not_outdo_several_that_agree_unless_it_is_sure() -> None:
+    def suspected(number: float) -> int:
+        rarity = {
+            suspicion.NUMBERS: np.array([number, 0.0]),
+            suspicion.TEMPLATE: np.array([0.0, 2.0]),
+            suspicion.UNSEEN: np.array([0.0, 2.3]),
+            suspicion.SURPRISE: np.array([0.0, 1.2]),
+        }
+        no = np.zeros(2, dtype=np.bool_)
+        heard = suspicion.Witnesses(rarity, no, no, dict.fromkeys(rarity, 0.25), 0.5, [], Lack())
+        return int(heard.suspicion.argmax())
+
+    assert [suspected(number) for number in (2.3, 2.7, 5.0)] == [1, 1, 0]
 
 
 def test_a_line_that_comes_over_and_over_is_called_frequent(explainer: Explainer) -> None:
@@ -113,6 +142,24 @@ def test_a_number_beyond_the_usual_is_called_a_parameter(of_cycles: Explainer, t
     assert evidence.summary == (
         f"A usual kind of line carries an unusual value or level: '{CYCLE[4]}' (an unusual number (90))."
     )
+
+
+def test_a_line_never_seen_is_pointed_at_before_a_usual_one_with_a_large_number(
+    of_cycles: Explainer, tmp_path: Path
+) -> None:
+    evidence = judged(of_cycles, tmp_path, {4: "query took 150ms", 6: FOREIGN})
+    assert evidence.kind == "new template"
+    assert [line.place for line in evidence.pointed_at(2)] == [6, 4]
+    assert "an unusual number (0.15)" in evidence.lines[4].reasons
+
+
+def test_a_usual_kind_of_line_in_words_never_seen_is_called_a_new_relation(
+    of_cycles: Explainer, tmp_path: Path
+) -> None:
+    evidence = judged(of_cycles, tmp_path, {1: "session opened for user u1 from elsewhere"})
+    first = evidence.pointed_at()[0]
+    assert (evidence.kind, first.place) == ("new relation", 1)
+    assert "never seen in the normal logs" in first.reasons
 
 
 def test_a_line_left_out_is_called_missing_with_the_company_it_keeps(of_cycles: Explainer, tmp_path: Path) -> None:
@@ -176,6 +223,19 @@ def test_a_hidden_line_is_guessed_as_the_whole_model_would(explainer: Explainer)
         likeliest = line.words[0].expected[0]
         assert likeliest.probability == pytest.approx(np.exp(log_p[0].max()), abs=1e-3)
         assert encoder.tokenizer.id_to_token(int(log_p[0].argmax())) == likeliest.text
+
+
+def test_a_hidden_line_of_a_long_window_is_guessed_from_the_lines_nearest_to_it(
+    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, asked = cycle_lines(12), Expectations(explainer.model.encoder)
+    five, two = windows_of([lines[3:8]]), windows_of([lines[4:6]])
+    whole, near = asked.lines(windows_of([lines]), [[5]])[0][5], asked.lines(five, [[2]])[0][2]
+    beside = asked.lines(two, [[1]])[0][1]
+    monkeypatch.setattr(expected, "MOST_TOKENS", len(explainer.model.encoder.segments(five)[0].ids))
+    assert asked.lines(windows_of([lines]), [[5]])[0] == {5: near} != {5: whole}
+    monkeypatch.setattr(expected, "MOST_TOKENS", 1)
+    assert asked.lines(windows_of([lines]), [[5]])[0] == {5: beside}
 
 
 def test_the_normal_windows_looked_at_are_those_that_sorting_all_would_give(explainer: Explainer) -> None:
