@@ -142,7 +142,7 @@ def kept_by_day(days: Sequence[PromiseDay], *, theme: ThemeName = "light") -> by
         return None
     look = THEMES[theme]
     budget = days[-1].budget is not None
-    title = kept_in_words(days, 30).replace("at most ", "at most\u00a0")
+    title = kept_in_words(days, 30).replace("at most ", "at\u00a0most\u00a0")
     unit = "alarms a host" if budget else "alarms among windows (%)"
     figure, axes = new_axes(title, "day", unit, theme=look, height=3.2)
     scale = np.array([(1.0 if budget else 100.0) / max(day.of, 1) for day in days])
