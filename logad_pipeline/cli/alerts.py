@@ -12,7 +12,7 @@ import typer
 
 from logad_pipeline.cli.console import say
 from logad_pipeline.cli.lake import FirstDay, Json, LakeOption, LastDay, days_in, lake_errors, open_lake
-from logad_pipeline.reporting.text import count, visible
+from logad_pipeline.reporting.text import count, score_text, visible
 
 if TYPE_CHECKING:
     from logad_pipeline.lake.alerts import Alert
@@ -84,7 +84,7 @@ def _list(listed: list[Alert], total: int, alarms: int, span: str) -> None:
     table = _table("#", "score", "alarms", "first seen", "last seen", "where", "line", "alert", "a window of it")
     for rank, alert in enumerate(listed, start=1):
         seen = (f"{time:%Y-%m-%d %H:%M}" if time else "" for time in (alert.first_seen, alert.last_time))
-        _row(table, str(rank), f"{alert.score:.3f}", f"{alert.open}/{alert.windows}", *seen,
+        _row(table, str(rank), score_text(alert.score), f"{alert.open}/{alert.windows}", *seen,
              visible(alert.group_key or alert.source), visible(alert.text)[:_LONGEST], alert.alert_id,
              alert.window_ids[0] if alert.window_ids else "")  # fmt: skip
     _show(table)
@@ -104,7 +104,7 @@ def _open_alert(
     for window in windows:
         when = f"{window.first_time:%Y-%m-%d %H:%M}" if window.first_time else str(window.day)
         lines = f"{visible(window.source)}:{window.first_line}-{window.last_line}"
-        _row(table, f"{window.score:.3f}", window.risk, when, lines, window.window_id, window.state)
+        _row(table, score_text(window.score), window.risk, when, lines, window.window_id, window.state)
     _show(table)
     if windows:
         _open_window(lake, windows[0].day, windows[0].window_id, context, as_json)

@@ -94,14 +94,14 @@ def _json(verdict: WindowVerdict, why: Evidence, words: Explained | None, versio
 
 
 def _print(verdict: WindowVerdict, why: Evidence, messages: list[str], words: Explained | None) -> None:
-    from logad_pipeline.reporting.text import count, shorten, visible
+    from logad_pipeline.reporting.text import count, score_text, shorten, visible
 
     def plain(text: str, limit: int = 200) -> str:
         return shorten(visible(text), limit)
 
     group = f" {plain(verdict.group, 60)}" if verdict.group else ""
     mark = "!" if verdict.is_anomaly else " "
-    print(f"{mark} {verdict.score:.3f} {verdict.risk:<6} {plain(verdict.source)}:{verdict.first_line}-"
+    print(f"{mark} {score_text(verdict.score)} {verdict.risk:<6} {plain(verdict.source)}:{verdict.first_line}-"
           f"{verdict.last_line}{group}  {why.kind}")  # fmt: skip
     print(f"  {plain(why.summary, 400)}")
     voices = ", ".join(f"{voice.detector} (1 in {voice.one_in:,.0f})" for voice in why.voices[:4] if voice.spoke)

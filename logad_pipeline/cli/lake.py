@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, fail, plain_errors, progress_bar, say, say_wrong, table_console
-from logad_pipeline.reporting.text import count, visible
+from logad_pipeline.reporting.text import count, score_text, visible
 
 if TYPE_CHECKING:
     from logad_pipeline.lake.tables import Lake
@@ -311,7 +311,7 @@ def _print_report(data: Any, file: Path, top: int, as_json: bool) -> None:
         when = f"{w.first_time:%m-%d %H:%M}" if w.first_time else ""
         words = visible(worst.text)[:110]
         where = f"{visible(w.source)}:{w.lines[0].line_no}-{w.lines[-1].line_no}"
-        table.add_row(str(w.rank), f"{w.score:.3f}", w.risk, when, Text(where), Text(words))
+        table.add_row(str(w.rank), score_text(w.score), w.risk, when, Text(where), Text(words))
     console.print(table)
     if quality:
         _print_quality(data.evaluation, console)
@@ -320,9 +320,9 @@ def _print_report(data: Any, file: Path, top: int, as_json: bool) -> None:
 
 def _print_quality(quality: Any, console: Any) -> None:
     at = quality.at_threshold
-    auc = f"{quality.roc_auc:.3f}" if quality.roc_auc is not None else "undefined"
-    ap = f"{quality.pr_auc:.3f}" if quality.pr_auc is not None else "undefined"
-    words = [f"{name} {value:.3f}" for name, value in (("precision", at.precision), ("recall", at.recall),
+    auc = score_text(quality.roc_auc) if quality.roc_auc is not None else "undefined"
+    ap = score_text(quality.pr_auc) if quality.pr_auc is not None else "undefined"
+    words = [f"{name} {score_text(value)}" for name, value in (("precision", at.precision), ("recall", at.recall),
              ("F1", at.f1)) if value is not None]  # fmt: skip
     alarms = f"false alarms on {at.false_alarm_rate:.2%} of normal windows" if at.false_alarm_rate is not None else ""
     console.print(f"against labels ({quality.positives} of {quality.units} windows): ROC-AUC {auc}, PR-AUC {ap}, "

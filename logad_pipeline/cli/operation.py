@@ -12,7 +12,7 @@ import typer
 
 from logad_pipeline.cli.console import progress_bar, say
 from logad_pipeline.cli.lake import Json, LakeOption, lake_errors, open_lake
-from logad_pipeline.reporting.text import count, visible
+from logad_pipeline.reporting.text import count, score_text, visible
 
 Author = Annotated[str, typer.Option(help="Default: who is logged in.")]
 
@@ -45,7 +45,7 @@ def feedback(
         _, opened = open_lake(lake)
         who = author or _somebody()
         said = answer_window(opened, window, _SAYS[verdict], note, who)
-        score = "not judged yet" if said.score is None else f"score {said.score:.3f}"
+        score = "not judged yet" if said.score is None else f"score {score_text(said.score)}"
         print(f"{window} of {said.day}, {said.source} ({score}): {said.verdict}, says {who}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from logad_pipeline.reporting.text import visible
+from logad_pipeline.reporting.text import score_text, visible
 
 if TYPE_CHECKING:
     from logad_pipeline.live import LiveScorer, LiveVerdict
@@ -121,7 +121,7 @@ def _for_people(verdict: WindowVerdict | UnitVerdict, line: str) -> str:
     strongest = sorted(verdict.detectors.items(), key=lambda item: -item[1])[:_NAMED]
     channels = ", ".join(f"{name} {value:.2f}" for name, value in strongest)
     mark = "!" if verdict.is_anomaly else " "
-    return f"{mark} {verdict.score:.3f} {verdict.risk:<6} {place}{group}  ({channels}){_below(line)}"
+    return f"{mark} {score_text(verdict.score)} {verdict.risk:<6} {place}{group}  ({channels}){_below(line)}"
 
 
 def _below(line: str) -> str:

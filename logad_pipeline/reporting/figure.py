@@ -61,7 +61,10 @@ THEMES: dict[ThemeName, Theme] = {
 
 
 def new_axes(title: str, x_label: str, y_label: str, *, theme: Theme, height: float = 3.0) -> tuple[Any, Any]:
-    """A figure of ``WIDTH_INCHES`` by ``height`` inches and its axes, titled and labelled."""
+    """A figure of ``WIDTH_INCHES`` by ``height`` inches and its axes, titled and labelled.
+
+    A title that is too long for a line goes on on the next; a single word that is too long runs out of the picture.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -70,8 +73,9 @@ def new_axes(title: str, x_label: str, y_label: str, *, theme: Theme, height: fl
     axes = figure.add_subplot()
     axes.set_facecolor(theme.paper)
     axes.set_title(
-        drawable(title), loc="left", fontsize=_FONT_SIZE + 1, color=theme.ink, weight="bold", parse_math=False
-    )
+        drawable(title, 150), loc="left", fontsize=_FONT_SIZE + 1, color=theme.ink, weight="bold", parse_math=False,
+        wrap=True,
+    )  # fmt: skip
     axes.set_xlabel(x_label, fontsize=_FONT_SIZE, color=theme.muted)
     axes.set_ylabel(y_label, fontsize=_FONT_SIZE, color=theme.muted)
     axes.tick_params(which="both", colors=theme.muted, labelsize=_FONT_SIZE - 0.5, length=3)
@@ -89,12 +93,14 @@ def add_legend(axes: Any, theme: Theme, **options: Any) -> None:
     axes.legend(frameon=False, fontsize=_FONT_SIZE - 0.5, labelcolor=theme.ink, **options)
 
 
-def day_bars(axes: Any, heights: Sequence[float], above: Sequence[bool], theme: Theme, within: str) -> None:
-    """A bar a day; those ``above`` what was promised are hatched, the others are called ``within`` in the legend."""
+def day_bars(
+    axes: Any, heights: Sequence[float], above: Sequence[bool], theme: Theme, within: str, beyond: str = "above it"
+) -> None:
+    """A bar a day; those ``above`` what was promised are hatched; ``within`` and ``beyond`` are for the legend."""
     place, values, marked = np.arange(len(heights)), np.asarray(heights), np.asarray(above, dtype=bool)
     for chosen, colour, hatch, name in (
         (~marked, theme.normal, "", f"{within}, chance allowed for"),
-        (marked, theme.alert, "///", "above it"),
+        (marked, theme.alert, "///", beyond),
     ):
         if chosen.any():
             axes.bar(place[chosen], values[chosen], width=0.7, color=colour, hatch=hatch, edgecolor=theme.paper,

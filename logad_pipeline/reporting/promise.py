@@ -13,8 +13,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, day_bars, drawable, new_axes, png
-from logad_pipeline.reporting.text import count, label
+from logad_pipeline.reporting.figure import THEMES, ThemeName, add_legend, day_bars, new_axes, png
+from logad_pipeline.reporting.text import count, label, percent
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,35 @@ def _within(alarms: int, allowed: float, tries: int = 1) -> bool:
     return alarms <= allowed + deviations * math.sqrt(allowed) + 1
 
 
-def kept_in_words(days: Sequence[PromiseDay]) -> str:
+def promised_in_words(days: Sequence[PromiseDay], rate: float) -> str:
+    """What was promised for the newest of the days, as a clause; without days a ``rate``, in [0, 1]."""
+    budget = days[-1].budget if days else None
+    if budget is None:
+        return f"{percent(rate)} of normal windows raise an alert"
+    return f"no host raises more than {budget:g} {'alert' if budget == 1 else 'alerts'} a day"
+
+
+def promised_briefly(days: Sequence[PromiseDay], rate: float) -> str:
+    """The same as a figure."""
+    budget = days[-1].budget if days else None
+    return percent(rate) if budget is None else f"at most {budget:g} a host and day"
+
+
+def kept_in_words(days: Sequence[PromiseDay], longest_name: int = 60) -> str:
     """What was promised and what came, in one line; under a budget with the host that went furthest beyond its own."""
     alarms, confirmed = sum(day.alarms for day in days), sum(day.confirmed for day in days)
-    allowed = sum(day.allowed for day in days)
     by_whom = f", {confirmed:,} of them confirmed" if confirmed else ""
-    words = f"{count(alarms, 'alarm')} in {count(len(days), 'day')}{by_whom}; promised at most {allowed:.3g}"
+    words = f"{count(alarms, 'alarm')} in {count(len(days), 'day')}{by_whom}; promised at most "
+    words += at_most(sum(day.allowed for day in days))
     for worst in hosts_of(days)[:1]:
-        words += f"; most on {label(worst.host, 60)}: {worst.unconfirmed:,} of at most {worst.allowed:.3g}"
+        name = label(worst.host, longest_name)
+        words += f"; most on {name}: {worst.unconfirmed:,} of at most {at_most(worst.allowed)}"
     return words
+
+
+def at_most(alarms: float) -> str:
+    """An allowance in words: ``0.154``, ``12.5``, ``1,050``."""
+    return f"{alarms:.3g}" if alarms < 100 else f"{alarms:,.0f}"
 
 
 def kept_by_day(days: Sequence[PromiseDay], *, theme: ThemeName = "light") -> bytes | None:
@@ -122,29 +142,31 @@ def kept_by_day(days: Sequence[PromiseDay], *, theme: ThemeName = "light") -> by
         return None
     look = THEMES[theme]
     budget = days[-1].budget is not None
-    figure, axes = new_axes(
-        drawable(kept_in_words(days)), "day", "alarms a host" if budget else "alarms among windows (%)", theme=look,
-        height=2.9,
-    )  # fmt: skip
+    title = kept_in_words(days, 30).replace("at most ", "at\u00a0most\u00a0")
+    unit = "alarms a host" if budget else "alarms among windows (%)"
+    figure, axes = new_axes(title, "day", unit, theme=look, height=3.2)
     scale = np.array([(1.0 if budget else 100.0) / max(day.of, 1) for day in days])
     alarms = np.array([day.alarms - day.confirmed for day in days]) * scale
     confirmed = np.array([day.confirmed for day in days]) * scale
     allowed = np.array([day.allowed for day in days]) * scale
     place = np.arange(len(days))
-    day_bars(axes, alarms.tolist(), [not promise_kept([day]) for day in days], look, "within the promise")
+    of_hosts = any(day.by_host for day in days)
+    beyond = [not promise_kept([day]) for day in days]
+    day_bars(axes, alarms.tolist(), beyond, look, "within it", "a host above it" if of_hosts else "above it")
     if confirmed.any():
         axes.bar(place, confirmed, bottom=alarms, width=0.7, color=look.labelled, alpha=0.6, label="confirmed")
     edges = np.concatenate((place - 0.5, [len(days) - 0.5]))
     axes.stairs(allowed, edges, baseline=None, color=look.ink, linewidth=1.4, label="promised")
     worst = [max((one.unconfirmed for one in day.by_host), default=0) for day in days]
-    if any(day.by_host for day in days):
+    if of_hosts:
         axes.plot(place, worst, "^", color=look.ink, markersize=4, label="worst host")
-    axes.set_ylim(0.0, 1.4 * max(float(allowed.max()), float((alarms + confirmed).max()), *worst, 1e-3))
+    axes.set_ylim(0.0, 1.5 * max(float(allowed.max()), float((alarms + confirmed).max()), *worst, 1e-3))
     axes.set_xlim(-0.6, len(days) - 0.4)
     every = max(1, -(-len(days) // 10))
     axes.set_xticks(place[::every], [f"{day.day:%m-%d}" for day in days[::every]])
     axes.grid(False, axis="x")
-    add_legend(axes, look, loc="upper left", ncols=5)
+    # All in a row would be wider than the picture, and leave no room for the bars.
+    add_legend(axes, look, loc="upper left", ncols=3)
     return png(figure)
 
 

@@ -12,6 +12,7 @@ from logad_pipeline.evaluation.metrics import Evaluation, Interval
 from logad_pipeline.reporting import charts
 from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportWindow
 from logad_pipeline.reporting.page import render_page
+from logad_pipeline.reporting.promise import at_most, promised_briefly, promised_in_words
 from logad_pipeline.reporting.ranking import (
     MAX_WINDOWS,
     TEXT_BUDGET_BYTES,
@@ -103,7 +104,7 @@ def _page(
         training=shown["training"],
         alert_rate=shown["alert_rate"],
         day_rows=_day_rows(data),
-        promised=percent(data.promised_rate),
+        promised=promised_in_words(data.promise, data.promised_rate),
         account_rows=_account_rows(data.account),
         account_note=_account_note(data.account),
         model_rows=_name_value_rows(data.model),
@@ -176,7 +177,7 @@ def _key_figures(data: ReportData) -> list[tuple[str, str, str]]:
     found = [
         ("windows scored", f"{data.windows:,}", ""),
         ("alerts", f"{data.alerts:,}", f"score {data.threshold:g} or more{less}"),
-        ("alert rate", percent(rate), f"promised {percent(data.promised_rate)}{all_of}"),
+        ("alert rate", percent(rate), f"promised {promised_briefly(data.promise, data.promised_rate)}{all_of}"),
     ]
     standing = data.scores if data.stands is None else data.scores[data.stands]
     if len(standing):
@@ -254,7 +255,7 @@ def _day_rows(data: ReportData) -> list[tuple[str, ...]]:
         rows = [(str(day), windows, alerts, "", windows * promised) for day, windows, alerts in data.by_day or ()]
     return [
         (label(day, 40), f"{windows:,}", f"{alerts:,}", confirmed,
-         percent(alerts / windows) if windows else "none", f"{allowed:.3g}")
+         percent(alerts / windows) if windows else "none", at_most(allowed))
         for day, windows, alerts, confirmed, allowed in rows[-_MAX_ROWS:]
     ]  # fmt: skip
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
+from logad_pipeline.reporting.figure import THEMES, ThemeName
 from logad_pipeline.reporting.promise import (
     PromiseDay,
     PromiseHost,
@@ -14,6 +16,8 @@ from logad_pipeline.reporting.promise import (
     kept_by_day,
     kept_in_words,
     promise_kept,
+    promised_briefly,
+    promised_in_words,
 )
 
 FIRST = date(2025, 3, 1)
@@ -57,3 +61,27 @@ def test_a_host_beyond_its_budget_breaks_the_promise_though_all_together_keep_it
     assert kept_in_words([noisy]).endswith("promised at most 50; most on db: 40 of at most 5")
     with_hosts, without = (kept_by_day([replace(noisy, by_host=each)]) for each in (noisy.by_host, ()))
     assert with_hosts != without, "the worst host is marked"
+
+
+def test_what_was_promised_is_told_as_it_was_promised() -> None:
+    days = [replace(CALM, budget=1.0), replace(CALM, budget=5.0)]
+    assert promised_in_words(days, 0.01) == "no host raises more than 5 alerts a day"
+    assert promised_in_words(days[:1], 0.01) == "no host raises more than 1 alert a day"
+    assert promised_briefly(days, 0.01) == "at most 5 a host and day"
+    for without in ([], [CALM]):
+        assert promised_in_words(without, 0.01) == "1.00\u00a0% of normal windows raise an alert"
+        assert promised_briefly(without, 0.01) == "1.00\u00a0%"
+
+
+@pytest.mark.parametrize("theme", list(THEMES))
+def test_the_name_of_the_worst_host_does_not_run_out_of_the_picture(theme: ThemeName) -> None:
+    from PIL import Image
+
+    hosts = (PromiseHost("W" * 200, 1234, 100),)
+    days = [replace(CALM, day=FIRST + timedelta(n), alarms=1234, confirmed=100, budget=500.0, by_host=hosts)
+            for n in range(30)]  # fmt: skip
+    plot = kept_by_day(days, theme=theme)
+    assert plot is not None
+    image = Image.open(io.BytesIO(plot)).convert("RGB")
+    edge = image.crop((image.width - 3, 0, image.width, image.height))
+    assert edge.getcolors() == [(3 * image.height, tuple(bytes.fromhex(THEMES[theme].paper[1:])))]

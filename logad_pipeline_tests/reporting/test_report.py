@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 
 import numpy as np
@@ -22,6 +22,7 @@ from logad_pipeline.explanation.evidence import (
     WordEvidence,
 )
 from logad_pipeline.reporting.data import LineAccount, ReportData, ReportLine, ReportMember, ReportWindow
+from logad_pipeline.reporting.promise import PromiseDay
 from logad_pipeline.reporting.report import headline, render_report
 from logad_pipeline_tests.payloads import OBEYED, PAYLOADS
 from logad_pipeline_tests.reporting.example import (
@@ -284,6 +285,15 @@ def test_a_full_report_tells_what_happened(full: str) -> None:
     assert "Best F1 (oracle)" in text and "not reached in use" in text
     assert "pretrained hub" in text and "alert budget" in text
     assert full.count("<img") == 6
+
+
+def test_under_a_budget_the_report_tells_of_the_budget(full: str) -> None:
+    day = PromiseDay(date(2026, 5, 4), 4321, 3, 16, 0, 0.005, 5.0)
+    text = Page(render_report(replace(example_report(), promise=[day]))).text
+    assert "promised at most 5 a host and day" in text
+    assert "Calibration promises that no host raises more than 5 alerts a day." in text
+    assert "of normal windows raise" not in text
+    assert "of normal windows raise an alert." in Page(full).text
 
 
 def test_an_alarm_of_the_swimlane_leads_to_the_entry_that_tells_of_it(full: str) -> None:

@@ -34,7 +34,14 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         check_specs=[dg.AssetCheckSpec("promise_kept", asset="daily_report")],
     )
     def daily_report(context: dg.AssetExecutionContext, deployment: Deployment) -> dg.MaterializeResult:
-        from logad_pipeline.reporting.promise import hosts_of, hosts_over, kept_by_day, kept_in_words, promise_kept
+        from logad_pipeline.reporting.promise import (
+            at_most,
+            hosts_of,
+            hosts_over,
+            kept_by_day,
+            kept_in_words,
+            promise_kept,
+        )
 
         lake = deployment.open_lake()
         known = judged_days(lake)
@@ -53,7 +60,7 @@ def build_daily_report(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
             over = {one.host for one in hosts_over(promise)}
             metadata["hosts"] = table(
                 ("host", "alarms", "confirmed", "promised at most", "kept"),
-                [(h.host, h.alarms, h.confirmed, f"{h.allowed:.3g}", h.host not in over) for h in hosts[:400]],
+                [(h.host, h.alarms, h.confirmed, at_most(h.allowed), h.host not in over) for h in hosts[:400]],
             )
         if plot := kept_by_day(promise) if promise else None:
             metadata["promised_and_achieved"] = picture(plot, "alarms of each day against what was promised")
@@ -81,7 +88,7 @@ def _report_of(lake: Lake, deployment: Deployment, day: date, known: list[Judged
     row = next((row for row in known if row.day == day), None)
     judged_by = deployment.model(row.model_version) if row else deployment.champion()
     return gather_report(
-        lake, [day], lake.scan("scores", [day]), judged_by.detector, title=f"Log anomalies of {day}",
+        lake, [day], lake.scan("scores", [day]), judged_by.detector, title="Log anomalies",
         version=judged_by.version, labels=read_labels(lake), settings=settings_in_words(deployment.settings()),
         states=settled(lake, [day]), promise=promise_days(lake, day, PROMISE_DAYS, known), with_map=with_map,
     )  # fmt: skip

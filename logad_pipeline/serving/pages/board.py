@@ -13,7 +13,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from logad_pipeline.lake.alerts import Alert, read_alerts
-from logad_pipeline.reporting.text import time_text, visible
+from logad_pipeline.reporting.text import score_text, time_text, visible
 from logad_pipeline.serving.access import needs
 from logad_pipeline.serving.pages.asked import Asked, asked
 from logad_pipeline.serving.pages.rendering import page, style_text
@@ -60,7 +60,7 @@ def alerts_csv() -> Response:
     writer.writerow(_COLUMNS)
     for one in _alerts(want):
         seen = (time_text(one.first_seen), time_text(one.last_time))
-        values = (one.alert_id, f"{one.score:.3f}", one.risk, one.open, one.windows, one.contested, one.suppressed,
+        values = (one.alert_id, score_text(one.score), one.risk, one.open, one.windows, one.contested, one.suppressed,
                   *seen, one.source, one.group_key, one.text)  # fmt: skip
         writer.writerow([as_text(value) if isinstance(value, str) else value for value in values])
     name = f"alerts_{want.first}_{want.last}.csv"
