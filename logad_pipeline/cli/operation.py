@@ -160,7 +160,7 @@ def promote(
             against = f"against version {gate['against']}" if gate["against"] else "without a champion"
             held = "held" if gate["passed"] else "did not hold"
             say(f"the gate {held} {against}: {gate['reason'] or 'nothing to compare'}")
-        print(f"champion: version {version}, before: {before or 'none'}")
+        print(f"champion: version {version}, " + ("as before" if before == version else f"before: {before or 'none'}"))
 
 
 def rollback(lake: LakeOption = None) -> None:

@@ -154,6 +154,18 @@ def _worker_class() -> type[Any]:
                 for listener in self.sockets:
                     self._accept_waiting(listener)
                     listener.close()
+                self._end_idle()
+
+        def _end_idle(self) -> None:
+            """Answer what has come on connections that were kept, and close the others: a browser or a proxy that
+            asks nothing would have the whole grace."""
+            self.wait_for_and_dispatch_events(timeout=0)
+            for kept in (self.keepalived_conns, self.pending_conns):
+                while kept:
+                    conn = kept.popleft()
+                    self.poller.unregister(conn.sock)
+                    self.nr_conns -= 1
+                    conn.close()
 
         def _accept_waiting(self, listener: Any) -> None:
             before = -1

@@ -324,6 +324,7 @@ def test_an_unknown_option_is_a_usage_error(command: str, tmp_path: Path) -> Non
         (["--group-by", "("], ["group-by '('", "regular expression"]),
         (["--group-by", "(a)(b)"], ["2 groups"]),
         (["--format", "klingon"], ["klingon"]),
+        (["--device", "abacus"], ["no device 'abacus' here", "auto or cpu"]),
     ],
 )
 @pytest.mark.parametrize("command", ["detect", "fit"])
@@ -333,6 +334,24 @@ def test_a_wrong_value_is_a_usage_error_in_one_line(
     target = model if command == "detect" else tmp_path / "new"
     fails(logad(command, plain(tmp_path / "a.log", 200), "--model", target, *options), 2, *words)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--max-steps", "0"), ("--max-steps", "-3"), ("--max-minutes", "-1"), ("--seed", "-1")]
+)
+def test_a_training_that_cannot_be_is_refused_before_a_line_is_read(option: str, value: str) -> None:
+    done = logad("fit", "nowhere.log", "--model", "m", option, value)
+    assert done.exit_code == 2
+    assert option in done.stderr
+
+
+def test_a_device_that_torch_was_not_built_for_is_named(tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    done = logad("fit", plain(tmp_path / "a.log", 200), "--model", "m", "--device", "cuda")
+    fails(done, 2, "no device 'cuda' here", "auto or cpu")
 
 
 @pytest.mark.parametrize("rate", ["0", "1", "-0.5"])
