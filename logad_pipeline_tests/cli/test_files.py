@@ -506,6 +506,20 @@ def test_help_waits_for_no_heavy_library() -> None:
     assert "\x1b" not in done.stdout
 
 
+ENDING = """
+import atexit, gc
+atexit.register(lambda: print("FROZEN", gc.get_freeze_count() > 0))
+from logad_pipeline.cli.main import main
+main()
+"""
+
+
+def test_a_command_that_is_done_has_memory_looked_through_no_more() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING, "formats"], capture_output=True, text=True, timeout=60,
+                          check=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "FROZEN True"
+
+
 COLOURS = """
 from rich.table import Table
 from logad_pipeline.cli.console import table_console
