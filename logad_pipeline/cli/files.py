@@ -27,6 +27,9 @@ FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the na
 YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
 _REMEMBERED = 20_000
 """Windows of a stream without end whose scores are remembered."""
+_ENDED = {
+    "steps": "all that were asked for", "time": "the minutes were up", "held-out loss flat": "the loss fell no more",
+}  # fmt: skip
 GROUP_HELP = "Cut windows within: none, host, program, process, or a regular expression with one group."
 
 
@@ -95,8 +98,9 @@ def _print_card(model: AnomalyDetector, account: LineAccount, folder: Path, as_j
     print(f"windows    {spec.window_type}{size}{grouped}: {windows['train']} to learn from "
           f"({windows['unique_train']} distinct), {windows['choose']} to choose when to stop, "
           f"{windows['calibrate']} later ones to calibrate")  # fmt: skip
+    ended = _ENDED.get(training["stopped_by"], training["stopped_by"])
     print(
-        f"training   {training['steps_taken']} steps on {training['device']}, stopped by {training['stopped_by']}, "
+        f"training   {training['steps_taken']} steps on {training['device']} ({ended}), "
         f"weights of step {training['best_step']}, seed {training['seed']}; {card['fit_seconds']:.0f} s in all"
     )
     weights = sorted(card["weights"].items(), key=lambda item: -item[1])

@@ -115,7 +115,7 @@ def test_fit_tells_a_person_what_was_learned(fitted: tuple[Path, Result], logs: 
     assert "encoder    random" in done.stdout
     assert "4 layers, 256 hidden" in done.stdout
     assert f"{lines} lines, " in done.stdout
-    assert "30 steps on cpu" in done.stdout
+    assert "30 steps on cpu (all that were asked for)" in done.stdout
     assert "1.00% of normal windows" in done.stdout
 
 
