@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 
-from logad_pipeline.cli.console import ExitCode
+from logad_pipeline.cli.console import ExitCode, leave_memory
 from logad_pipeline.reporting.text import visible
 
 _MOST_BYTES = 64 << 20
@@ -64,4 +64,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    leave_memory()
+    sys.exit(code)

@@ -56,7 +56,7 @@ class ModelSettings(BaseModel):
     risk_bands: dict[str, float] = Field(default_factory=lambda: {"low": 0.0, "medium": 0.5, "high": 0.85})
     detectors: list[str] = Field(default_factory=list)
     """Names out of ``detectors.registry.ALL``; none for all of them."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     device: str = "auto"
     automatic_promotion: bool = True
 

@@ -5,6 +5,7 @@ Belongs here: the manner of the command line. What a command does is in its own 
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -120,6 +121,12 @@ def table_console() -> Any:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def leave_memory() -> None:
+    """Call it last: leave what is in memory to the system. Python would look through all that torch has brought in
+    once more, which takes a second or two."""
+    gc.freeze()
 
 
 def set_up_logging(verbose: bool) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, fail, plain_errors, say
-from logad_pipeline.cli.files import FORMAT_HELP, YEAR_HELP
+from logad_pipeline.cli.files import FORMAT_HELP, YEAR_HELP, check_device
 
 if TYPE_CHECKING:
     from logad_pipeline.explanation.evidence import Evidence
@@ -43,6 +43,7 @@ def explain(
         from logad_pipeline.registry.fetch import load_model
         from logad_pipeline.streams import FileScorer, ReadSpec
 
+        check_device(device)
         for file in files:
             open_log(file).close()
         asked = _language_model() if in_words else None

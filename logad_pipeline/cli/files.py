@@ -27,6 +27,9 @@ FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the na
 YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
 _REMEMBERED = 20_000
 """Windows of a stream without end whose scores are remembered."""
+_ENDED = {
+    "steps": "all that were asked for", "time": "the minutes were up", "held-out loss flat": "the loss fell no more",
+}  # fmt: skip
 GROUP_HELP = "Cut windows within: none, host, program, process, or a regular expression with one group."
 
 
@@ -37,9 +40,9 @@ def fit(
     window_size: Annotated[int, typer.Option(help="Lines a window.")] = 10,
     stride: Annotated[int, typer.Option(help="Lines between starts of sliding windows.")] = 1,
     group_by: Annotated[str, typer.Option(help=GROUP_HELP)] = "none",
-    seed: Annotated[int, typer.Option(help="Of weights, sampling and masks.")] = 0,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop training after so many minutes.")] = None,
-    max_steps: Annotated[int, typer.Option(help="Stop training after so many steps.")] = 400,
+    seed: Annotated[int, typer.Option(help="Of weights, sampling and masks.", min=0)] = 0,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop training after so many minutes.", min=0)] = None,
+    max_steps: Annotated[int, typer.Option(help="Stop training after so many steps.", min=1)] = 400,
     base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
     false_alarm_rate: Annotated[float, typer.Option(help="Share of normal windows that may raise an alarm.")] = 0.01,
     without: Annotated[list[str] | None, typer.Option(help="A detector to leave out; may be given again.")] = None,
@@ -60,6 +63,7 @@ def fit(
 
         if model.exists() and (not model.is_dir() or (any(model.iterdir()) and not (model / "model.json").is_file())):
             raise FileExistsError(f"{model} exists and is no model folder; give another --model")
+        check_device(device)
         window_spec = WindowSpec(window_type, window_size, stride, group_by)  # type: ignore[arg-type]
         spec = FitSpec(
             encoder=EncoderSpec(base_model=base_model),
@@ -94,8 +98,9 @@ def _print_card(model: AnomalyDetector, account: LineAccount, folder: Path, as_j
     print(f"windows    {spec.window_type}{size}{grouped}: {windows['train']} to learn from "
           f"({windows['unique_train']} distinct), {windows['choose']} to choose when to stop, "
           f"{windows['calibrate']} later ones to calibrate")  # fmt: skip
+    ended = _ENDED.get(training["stopped_by"], training["stopped_by"])
     print(
-        f"training   {training['steps_taken']} steps on {training['device']}, stopped by {training['stopped_by']}, "
+        f"training   {training['steps_taken']} steps on {training['device']} ({ended}), "
         f"weights of step {training['best_step']}, seed {training['seed']}; {card['fit_seconds']:.0f} s in all"
     )
     weights = sorted(card["weights"].items(), key=lambda item: -item[1])
@@ -148,6 +153,7 @@ def detect(
         from logad_pipeline.window_scores import RememberedScores
 
         kind = UnitKind.parse(unit)
+        check_device(device)
         _check_readable(files)
         loaded = with_threshold(_model_of(model, device), kind, false_alarm_rate, alerts_per_day)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
@@ -188,13 +194,13 @@ def _model_of(name: str, device: str) -> AnomalyDetector:
         UnreadableInput: if the registry does not answer.
     """
     from logad_pipeline.logs.reader import UnreadableInput
-    from logad_pipeline.registry.fetch import load_model, newest_model
+    from logad_pipeline.registry.fetch import load_model, newest_model, with_version
     from logad_pipeline.registry.registry import RegistryUnavailable
 
     try:
         if not name:
             name = newest_model()
-            say(f"judging with {visible(name)}")
+            say(f"judging with {visible(with_version(name))}")
         return load_model(name, device)
     except RegistryUnavailable as error:
         raise UnreadableInput(f"{error}; or pass --model DIR") from error
@@ -217,6 +223,22 @@ def with_threshold(
         rate = rate_for_budget(model.reference, kind, alerts_per_day)
         say(f"{alerts_per_day:g} alerts a day are a false-alarm rate of {rate:.3%} here")
     return model if rate is None else replace(model, scale=ScoreScale(rate, model.scale.bands))
+
+
+def check_device(device: str) -> None:
+    """Fail on a device that is not here before anything is read.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if device in ("auto", "cpu"):
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for the device
+        raise ValueError(f"there is no device '{device}' here; use auto or cpu") from error
 
 
 def _check_readable(files: list[str]) -> None:

@@ -94,8 +94,9 @@ def simulate(
             first_incident_day=max(2, min(8, days)), overwrite=True,
         )  # fmt: skip
         _write_labels(settings.lake / "labels" / "simulated.csv", made)
-        say(f"{made.total_lines} lines of {days} days in {len(made.logs)} files below {made.directory}, "
-            f"{made.labelled_lines} of them in {count(len(made.incidents), 'incident')}")  # fmt: skip
+        planted = count(len(made.incidents), "incident")
+        say(f"{made.total_lines} lines of {count(days, 'day')} in {len(made.logs)} files below {made.directory}, with "
+            + (f"{planted} in {made.labelled_lines} of them" if made.incidents else planted))  # fmt: skip
 
 
 def _write_labels(file: Path, made: Any) -> None:
@@ -152,7 +153,7 @@ def _say_landed(landed: Any, file: Path, settings: Settings, as_json: bool) -> N
                           "lines": landed.lines, "days": days, "already_landed": landed.already_landed}))  # fmt: skip
     else:
         already = ", was landed before" if landed.already_landed else ""
-        days_text = f"{len(landed.days)} days ({first} to {last})"
+        days_text = f"{count(len(landed.days), 'day')} ({first} to {last})"
         print(f"{visible(str(file))}: {landed.lines} lines of {days_text}, {landed.format}{already}")
     if first < settings.first_day:
         say(f"{visible(str(file))}: days before {settings.first_day} are no partitions; set first_day in logad.toml")
@@ -192,7 +193,7 @@ def _first_run(settings: Settings, days: list[date], whole: list[date]) -> dict[
     """Prepare the days, train a first model on the first half of those that could be, and judge them all."""
     from logad_pipeline.orchestration.runs import run_days
 
-    say(f"preparing {len(days)} days")
+    say(f"preparing {count(len(days), 'day')}")
     failed = run_days(settings, "prepare_days", whole)
     prepared = [day for day in days if day not in failed]
     if not prepared:
@@ -200,7 +201,7 @@ def _first_run(settings: Settings, days: list[date], whole: list[date]) -> dict[
     half = prepared[max(0, (len(prepared) + 1) // 2 - 1)]
     say(f"no champion yet: training one on {prepared[0]} to {half}")
     _train(settings, prepared[0], half)
-    say(f"judging {len(prepared)} days")
+    say(f"judging {count(len(prepared), 'day')}")
     return failed | run_days(settings, "judge_days", [day for day in whole if day not in failed])
 
 

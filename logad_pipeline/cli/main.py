@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from logad_pipeline.cli import alerts, benchmark, explain, files, lake, operation, serve
-from logad_pipeline.cli.console import QuickGroup, set_up_logging
+from logad_pipeline.cli.console import QuickGroup, leave_memory, set_up_logging
 
 app = typer.Typer(
     name="logad",
@@ -60,4 +60,7 @@ app.add_typer(serve.keys, name="key")
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    try:
+        app()
+    finally:
+        leave_memory()

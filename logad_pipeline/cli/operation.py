@@ -96,7 +96,8 @@ def suppressions(as_json: Json = False, lake: LakeOption = None) -> None:
 
         settings, opened = open_lake(lake)
         hits, today = suppressed_hits(opened), datetime.now(settings.zone).date()
-        for each in read_suppressions(opened):
+        read = read_suppressions(opened)
+        for each in read:
             kept = hits.get(each.name, 0)
             ended = not each.concerns(today) or (each.more is not None and kept >= each.more)
             if as_json:
@@ -106,7 +107,8 @@ def suppressions(as_json: Json = False, lake: LakeOption = None) -> None:
                 state = f"{count(kept, 'alarm')} kept quiet, {end}{', ended' if ended else ''}"
                 print(f"{visible(each.name)}: {state}; {visible(each.reason)}")
         if not as_json:
-            say(f"they stand in {suppressions_file(opened)}")
+            how = "they stand" if read else "nothing is kept quiet; what `logad suppress` adds will stand"
+            say(f"{how} in {suppressions_file(opened)}")
 
 
 def backfill(
@@ -160,7 +162,7 @@ def promote(
             against = f"against version {gate['against']}" if gate["against"] else "without a champion"
             held = "held" if gate["passed"] else "did not hold"
             say(f"the gate {held} {against}: {gate['reason'] or 'nothing to compare'}")
-        print(f"champion: version {version}, before: {before or 'none'}")
+        print(f"champion: version {version}, " + ("as before" if before == version else f"before: {before or 'none'}"))
 
 
 def rollback(lake: LakeOption = None) -> None:

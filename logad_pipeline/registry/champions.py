@@ -106,6 +106,9 @@ def rollback(registry: Registry) -> tuple[str | None, str]:
     """
     now = registry.version_of(CHAMPION)
     former = _former(registry, now)
+    if not former:
+        lacks = f"had no champion before version {now}" if now else "has no champion to go back from"
+        raise NoEarlierChampion(f"{registry.name} {lacks}; `logad promote VERSION` names one")
     while former:
         version = former[-1]
         try:

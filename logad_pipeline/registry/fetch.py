@@ -37,3 +37,16 @@ def newest_model() -> str:
     from logad_pipeline.settings import load_settings
 
     return Registry(load_settings()).newest()
+
+
+def with_version(name: str) -> str:
+    """``models:/NAME@ALIAS (version 3)``: a name in the registry, with the version that it leads to now.
+
+    Raises:
+        ModelNotFound: if it leads to none.
+        RegistryUnavailable: if the registry does not answer.
+    """
+    from logad_pipeline.registry.registry import Registry
+    from logad_pipeline.settings import load_settings
+
+    return f"{name} (version {Registry(load_settings()).resolve(name).version})"

@@ -130,7 +130,7 @@ class Registry:
             warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
             directory = Path(folder) / _MODEL_ARTIFACT
             detector.save(directory)
-            with self._asked():
+            with self._asked(), _unspoken():
                 info = mlflow.pyfunc.log_model(
                     name=_MODEL_ARTIFACT,
                     python_model=str(Path(__file__).with_name("pyfunc_model.py")),
@@ -437,3 +437,15 @@ def _quiet() -> Iterator[None]:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     yield
+
+
+@contextmanager
+def _unspoken() -> Iterator[None]:
+    """Without the lines that MLflow prints of what it registers: who asked for it tells that."""
+    from mlflow.utils.logging_utils import disable_logging, enable_logging
+
+    disable_logging()
+    try:
+        yield
+    finally:
+        enable_logging()

@@ -115,7 +115,7 @@ def test_fit_tells_a_person_what_was_learned(fitted: tuple[Path, Result], logs: 
     assert "encoder    random" in done.stdout
     assert "4 layers, 256 hidden" in done.stdout
     assert f"{lines} lines, " in done.stdout
-    assert "30 steps on cpu" in done.stdout
+    assert "30 steps on cpu (all that were asked for)" in done.stdout
     assert "1.00% of normal windows" in done.stdout
 
 
@@ -324,6 +324,7 @@ def test_an_unknown_option_is_a_usage_error(command: str, tmp_path: Path) -> Non
         (["--group-by", "("], ["group-by '('", "regular expression"]),
         (["--group-by", "(a)(b)"], ["2 groups"]),
         (["--format", "klingon"], ["klingon"]),
+        (["--device", "abacus"], ["no device 'abacus' here", "auto or cpu"]),
     ],
 )
 @pytest.mark.parametrize("command", ["detect", "fit"])
@@ -333,6 +334,24 @@ def test_a_wrong_value_is_a_usage_error_in_one_line(
     target = model if command == "detect" else tmp_path / "new"
     fails(logad(command, plain(tmp_path / "a.log", 200), "--model", target, *options), 2, *words)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--max-steps", "0"), ("--max-steps", "-3"), ("--max-minutes", "-1"), ("--seed", "-1")]
+)
+def test_a_training_that_cannot_be_is_refused_before_a_line_is_read(option: str, value: str) -> None:
+    done = logad("fit", "nowhere.log", "--model", "m", option, value)
+    assert done.exit_code == 2
+    assert option in done.stderr
+
+
+def test_a_device_that_torch_was_not_built_for_is_named(tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    done = logad("fit", plain(tmp_path / "a.log", 200), "--model", "m", "--device", "cuda")
+    fails(done, 2, "no device 'cuda' here", "auto or cpu")
 
 
 @pytest.mark.parametrize("rate", ["0", "1", "-0.5"])
@@ -485,6 +504,20 @@ def test_help_waits_for_no_heavy_library() -> None:
     assert "--window-type" in done.stdout
     assert "--context" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+ENDING = """
+import atexit, gc
+atexit.register(lambda: print("FROZEN", gc.get_freeze_count() > 0))
+from logad_pipeline.cli.main import main
+main()
+"""
+
+
+def test_a_command_that_is_done_has_memory_looked_through_no_more() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING, "formats"], capture_output=True, text=True, timeout=60,
+                          check=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "FROZEN True"
 
 
 COLOURS = """

@@ -241,7 +241,7 @@ def test_detect_takes_the_newest_model_and_says_which(
     for source in (str(file), "-"):
         done = CliRunner().invoke(app, ["detect", source, "--json"], input=file.read_bytes())
         assert done.exit_code == 0, done.output
-        assert "judging with models:/logad@champion" in done.stderr
+        assert "judging with models:/logad@champion (version 1)" in done.stderr
         assert json.loads(done.stdout)["lines"] == [1, 2]
 
 

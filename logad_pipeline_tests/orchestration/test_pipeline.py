@@ -23,7 +23,6 @@ from logad_pipeline.orchestration.assets.champion_model import champion_model
 from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.runs import RunFailed, prepare_instance, run_job
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION
-from logad_pipeline.streams import score_sequence
 from logad_pipeline_tests.lake.test_record_facts import written_before
 from logad_pipeline_tests.registry.test_registry import model_folder
 
@@ -278,18 +277,6 @@ def test_mlflow_tells_of_the_training(judged: Deployed) -> None:
     assert version.tags["days"] == f"{DAYS[0]}..{DAYS[1]}"
     assert "eval_alert_share" in run.data.metrics
     assert registry.version_of(CHALLENGER) == registry.version_of(CHAMPION) == "1"
-
-
-def test_mlflow_serves_the_scores_that_every_other_door_gives(judged: Deployed) -> None:
-    import mlflow
-
-    registry = judged.registry
-    detector = registry.load("models:/logad@champion", "cpu").detector
-    mlflow.set_tracking_uri(registry.uri)
-    served = mlflow.pyfunc.load_model("models:/logad@champion").predict([LINES, LINES[:1]])
-    for answer, lines in zip(served, [LINES, LINES[:1]], strict=True):
-        assert answer["score"] == pytest.approx(score_sequence(detector, lines)["score"], abs=1e-6)
-        assert answer["risk"] == score_sequence(detector, lines)["risk"]
 
 
 def test_the_lake_gives_the_scores_that_files_give(judged: Deployed) -> None:

@@ -143,10 +143,12 @@ def test_what_cannot_judge_or_does_not_exist_is_not_promoted(spare: Deployed, tm
 
 def test_the_commands(spare: Deployed) -> None:
     done = logad("rollback", "--lake", spare.root)
-    assert (done.exit_code, "no earlier champion" in done.stderr) == (4, True)
+    assert (done.exit_code, "had no champion before version 1" in done.stderr) == (4, True)
     version = add_version(spare, model_folder(spare))
     done = logad("promote", version, "--lake", spare.root)
     assert (done.exit_code, done.stdout) == (0, "champion: version 2, before: 1\n")
+    done = logad("promote", version, "--lake", spare.root)
+    assert (done.exit_code, done.stdout) == (0, "champion: version 2, as before\n")
     done = logad("rollback", "--lake", spare.root)
     assert (done.exit_code, done.stdout) == (0, "champion: version 1, before: 2\n")
 

@@ -179,3 +179,12 @@ def test_a_run_that_fails_is_marked_and_registers_nothing(spare: Deployed) -> No
         raise RuntimeError("power cut")
     assert spare.registry._client().get_run(run_id).info.status == "FAILED"
     assert spare.registry.versions() == ["1"]
+
+
+def test_registering_prints_nothing_of_mlflows_own(spare: Deployed, capfd: pytest.CaptureFixture[str]) -> None:
+    sound = spare.registry.load("models:/logad/1", "cpu").detector
+    capfd.readouterr()
+    with spare.registry.run("once more") as mlflow:
+        assert spare.registry.register(mlflow, sound).version == "2"
+    told = capfd.readouterr()
+    assert (told.out, told.err) == ("", "")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +20,10 @@ import pytest
 
 import ai_detect_cli
 from logad_pipeline.serving.app import create_app
+from logad_pipeline.streams import score_sequence
 from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 from logad_pipeline_tests.serving.conftest import own
+from logad_pipeline_tests.serving.test_server import free_port
 
 SAME = 1e-6
 Scores = dict[tuple[int, ...], float]
@@ -80,3 +89,46 @@ def test_a_window_has_one_score_through_every_door(
     monkeypatch.setattr(sys, "stdin", piped)
     assert ai_detect_cli.main(["--model", model, "--json"]) == 0
     assert abs(json.loads(capsys.readouterr().out)["score"] - pipeline[windows[0]]) <= SAME
+
+
+@contextmanager
+def mlflow_serving(deployed: Deployed, folder: Path) -> Iterator[str]:
+    """`mlflow models serve` on the champion, as its README line has it: where it answers."""
+    port = free_port()
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": deployed.settings.tracking_uri, "OMP_NUM_THREADS": "1",
+        # MLflow runs uvicorn by its name.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/logad@champion",
+               "--env-manager", "local", "-p", str(port)]  # fmt: skip
+    said = folder / "mlflow.log"
+    with said.open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+    try:
+        for _ in range(900):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5):
+                    break
+            except OSError:
+                assert process.poll() is None, said.read_text()
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        # Both of them: MLflow told to go alone leaves its server behind.
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def test_mlflows_own_server_gives_that_score_too(judged: Deployed, tmp_path: Path) -> None:
+    lines = (judged.root / "simulated" / "web01.log").read_text(encoding="utf-8").splitlines()[:12]
+    model = judged.registry.load("models:/logad@champion", "cpu").detector
+    with mlflow_serving(judged, tmp_path) as url:
+        body = json.dumps({"inputs": [lines, lines[:1]]}).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            given = json.load(response)["predictions"]
+    for answer, sequence in zip(given, [lines, lines[:1]], strict=True):
+        own_verdict = score_sequence(model, sequence)
+        assert abs(answer["score"] - own_verdict["score"]) <= SAME
+        assert answer["risk"] == own_verdict["risk"]

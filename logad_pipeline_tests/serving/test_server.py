@@ -106,6 +106,24 @@ def test_who_comes_while_it_stops_is_refused_at_once_and_who_was_there_is_answer
         assert process.wait(60) == 0
 
 
+def test_a_connection_that_is_kept_and_asks_nothing_delays_no_end(model: Path, tmp_path: Path) -> None:
+    body = json.dumps({"log_seq": raw_lines(3)}).encode()
+    head = f"POST /score_log HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with serving(model, tmp_path, "gunicorn", threads=2) as (process, port), connect(port) as early:
+        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=25)
+        kept.request("GET", "/health/live")
+        assert kept.getresponse().read() is not None
+        assert kept.sock, "the service keeps it for a next request"
+        early.sendall(head + body[:10])
+        assert ask(port, {"log_seq": raw_lines(2)})["windows"], "the early one has its thread by now"
+        process.send_signal(signal.SIGTERM)
+        # It ends while the service still waits for another client's last bytes.
+        assert everything_from(kept.sock) == b""
+        early.sendall(body[10:])
+        assert b" 200 OK" in everything_from(early)
+        assert process.wait(20) == 0
+
+
 def test_slow_clients_are_cut_off_and_take_nobodys_place(model: Path, tmp_path: Path) -> None:
     with serving(model, tmp_path, "gunicorn", read_seconds=1.5, threads=3) as (_, port):
         head = b"POST /score_log HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"

@@ -15,6 +15,7 @@ from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.lineage import PINNED, checkpoint_name, lineage_of, lineage_tags
 from logad_pipeline.orchestration.metadata import picture
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, log_pictures
+from logad_pipeline.reporting.text import count
 from logad_pipeline.settings import Settings
 
 
@@ -81,12 +82,14 @@ def anomaly_model(
             "materialise normalized_logs and windows of %d days again", lacking[0], len(lacking),
         )  # fmt: skip
     stream = window_stream(lake, days, versions["windows"], facts=wanted, choice=choice)
-    context.log.info("%d windows of %d days, %d distinct", len(stream.ids), len(days), len(stream.windows))
+    context.log.info("%s of %s, %d distinct", count(len(stream.ids), "window"), count(len(days), "day"),
+                     len(stream.windows))  # fmt: skip
     lineage = lineage_of(settings, config, choice, versions, registry.version_of(CHAMPION), prepared[-1])
     checkpoint = lake.path("checkpoints") / checkpoint_name(lineage)
     with registry.run(f"train {days[0]} to {days[-1]}") as mlflow:
         mlflow.log_params(_parameters(settings, spec, lineage))
         model = fit_detector(stream, settings.window_spec(), spec, checkpoint=checkpoint, progress=_Teller(context))
+        context.log.info("fitted in %.0f s; registering it", model.card["fit_seconds"])
         model.card |= lineage
         history = model.history
         for step, loss, held_out in zip(history.steps, history.train_loss, history.held_out_loss, strict=True):
@@ -98,6 +101,7 @@ def anomaly_model(
         registered = registry.register(mlflow, model)
     registry.annotate(registered.version, lineage_tags(lineage) | {"content": model.version})
     registry.set_alias(CHALLENGER, registered.version)
+    context.log.info("version %s is the challenger", registered.version)
     shutil.rmtree(checkpoint, ignore_errors=True)
     return dg.MaterializeResult(metadata=_metadata(model, registered.version, registered.run_id, curves, lineage))
 

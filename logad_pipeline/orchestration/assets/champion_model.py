@@ -23,7 +23,8 @@ def champion_model(context: dg.AssetExecutionContext, deployment: Deployment) ->
     promoted = passed and settings.model.automatic_promotion and challenger != champion
     if promoted:
         promote(registry, challenger)
-    context.log.info("version %s: %s; promoted: %s", challenger, reason, promoted)
+    became = "is the champion now" if promoted else "is not promoted"
+    context.log.info("version %s %s: %s", challenger, became, reason)
     if passed and not promoted and challenger != champion:
         context.log.info("promote it by hand: logad promote %s", challenger)
     return dg.MaterializeResult(

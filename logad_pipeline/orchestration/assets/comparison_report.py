@@ -11,6 +11,7 @@ from logad_pipeline.orchestration.deployment import Deployment
 from logad_pipeline.orchestration.metadata import picture, table
 from logad_pipeline.orchestration.report_files import write_page
 from logad_pipeline.registry.registry import CHAMPION, RegisteredModel, log_pictures
+from logad_pipeline.reporting.text import count
 
 
 @dg.asset(
@@ -31,6 +32,8 @@ def comparison_report(
     learned = [one.detector.card.get("days", []) for one in (challenger, champion) if one is not None]
     days = later_days(lake.days("windows"), learned, config.days)
     rate = settings.model.false_alarm_rate
+    beside = f"beside champion {champion.version}" if champion else "without a champion beside it"
+    context.log.info("judging %s with version %s, %s", count(len(days), "later day"), version, beside)
     comparison = compare_models(
         lake, days, (version, challenger.detector), (champion.version, champion.detector) if champion else None, rate,
         settings.model.seed,
@@ -47,7 +50,7 @@ def comparison_report(
     verdict = {"passed": comparison.passed, "against": comparison.champion, "reason": comparison.reason}
     registry.annotate(version, {"gate": json.dumps(verdict)})
     # With nothing to compare with there is no check, and so no reason.
-    said = "; ".join(filter(None, ("holds" if comparison.passed else "no", comparison.reason)))
+    said = "; ".join(filter(None, ("holds" if comparison.passed else "does not hold", comparison.reason)))
     context.log.info("gate of version %s: %s", version, said)
     metadata: dict[str, dg.MetadataValue | str | int | bool] = {
         "challenger": version,

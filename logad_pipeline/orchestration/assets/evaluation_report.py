@@ -14,6 +14,7 @@ from logad_pipeline.orchestration.metadata import picture, table
 from logad_pipeline.orchestration.report_files import settings_in_words, write_report
 from logad_pipeline.registry.registry import RegisteredModel, log_pictures
 from logad_pipeline.reporting.data import ReportData
+from logad_pipeline.reporting.text import count
 
 MAX_DAYS = 14
 """Days that a model is evaluated on, at most: the first ones after those it learned from."""
@@ -39,8 +40,10 @@ def evaluation_report(
     model = challenger.detector
     days = later_days(lake.days("windows"), [model.card["days"]], config.days)
     if not days:
-        context.log.warning("no prepared day after %s: nothing to evaluate on", model.card["days"][-1])
+        last = model.card["days"][-1]
+        context.log.warning("no prepared day after %s to evaluate on; leave some out of the training", last)
         return dg.MaterializeResult(metadata={"model_version": challenger.version, "days": 0})
+    context.log.info("judging %s with version %s, for its report", count(len(days), "later day"), challenger.version)
     batches = (
         batch for day in days for batch, _ in scored_batches(lake, day, model, challenger.name, challenger.version)
     )
