@@ -47,7 +47,7 @@ class ModelSettings(BaseModel):
     name: str = "logad"
     base_model: str = "prajjwal1/bert-mini"
     vocab_size: int = Field(2000, ge=100)
-    max_steps: int = Field(150, ge=1)
+    max_steps: int = Field(400, ge=1)
     max_minutes: float | None = None
     batch_size: int = Field(16, ge=1)
     batch_tokens: int = Field(1024, ge=1)

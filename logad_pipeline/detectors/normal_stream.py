@@ -45,9 +45,10 @@ def split_in_time(positions: Sequence[Sequence[int]], train_share: float, choose
     """
     total = len(positions)
     if total < MIN_WINDOWS:
+        given = f"{total} window" if total == 1 else f"{total} windows"
         raise TooFewWindows(
-            f"only {total} windows of normal logs, at least {MIN_WINDOWS} are needed; give more lines, or "
-            "smaller or sliding windows"
+            f"only {given} of normal logs, at least {MIN_WINDOWS} are needed; give more lines, or smaller or "
+            "sliding windows"
         )
     cuts = [0, int(total * train_share), int(total * (train_share + choose_share)), total]
     used: set[int] = set()
