@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 TOP: Final = 3
-MOST_TOKENS: Final = 160
+MOST_TOKENS: Final = 128
 """Tokens that are read to guess the hidden lines of a segment, those of these lines among them: this bounds what an
 alert costs, and lines far from the hidden ones tell little of them."""
 _TOKENS_A_BATCH: Final = 1024
