@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, fail, plain_errors, say
+from logad_pipeline.cli.files import STEPS, Steps
 
 if TYPE_CHECKING:
     from logad_pipeline.evaluation.benchmark import BenchmarkResult
@@ -21,7 +22,7 @@ def benchmark(
     data: Annotated[Path | None, typer.Option(help="Folder of the set, or its parent.")] = None,
     variant: Annotated[str, typer.Option(help="Which training units; '' is the set's own protocol.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds, with commas.")] = "0,1,2",
-    max_steps: Annotated[int, typer.Option(help="Training steps at most.", min=1)] = 400,
+    max_steps: Steps = STEPS,
     false_alarm_rate: Annotated[float, typer.Option(help="The promise.")] = 0.01,
     base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
     jobs: Annotated[int, typer.Option(help="Seeds at once, one thread each.", min=1)] = 1,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, fail, plain_errors, say
-from logad_pipeline.cli.files import FORMAT_HELP, YEAR_HELP, check_device
+from logad_pipeline.cli.files import FORMAT_HELP, STEPS, YEAR_HELP, Steps, check_device
 
 if TYPE_CHECKING:
     from logad_pipeline.explanation.evidence import Evidence
@@ -135,7 +135,7 @@ def pointing(
     name: Annotated[str, typer.Argument(help="simulator, thunderbird, openstack, authlog or linux.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the set, or its parent; not for the simulator.")] = None,
     variant: Annotated[str, typer.Option(help="Of the set, see `logad benchmark list`; its first model counts.")] = "",
-    max_steps: Annotated[int, typer.Option(help="Training steps at most.")] = 400,
+    max_steps: Steps = STEPS,
     seed: Annotated[int, typer.Option(help="Of the model and of the simulated logs.")] = 0,
     base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
     days: Annotated[int, typer.Option(help="Days to simulate.", min=8)] = 21,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the names."
 YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
+STEPS = 400
+Steps = Annotated[int, typer.Option(help="Training steps at most.", min=1)]
 _REMEMBERED = 20_000
 """Windows of a stream without end whose scores are remembered."""
 _ENDED = {
@@ -42,7 +44,7 @@ def fit(
     group_by: Annotated[str, typer.Option(help=GROUP_HELP)] = "none",
     seed: Annotated[int, typer.Option(help="Of weights, sampling and masks.", min=0)] = 0,
     max_minutes: Annotated[float | None, typer.Option(help="Stop training after so many minutes.", min=0)] = None,
-    max_steps: Annotated[int, typer.Option(help="Stop training after so many steps.", min=1)] = 400,
+    max_steps: Steps = STEPS,
     base_model: Annotated[str, typer.Option(help="Hub name, local folder, or random.")] = "prajjwal1/bert-mini",
     false_alarm_rate: Annotated[float, typer.Option(help="Share of normal windows that may raise an alarm.")] = 0.01,
     without: Annotated[list[str] | None, typer.Option(help="A detector to leave out; may be given again.")] = None,

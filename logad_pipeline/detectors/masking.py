@@ -17,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 SCORING_TURNS: Final = 2
 """Complementary masks a window is scored with: each line is hidden in exactly one of them. With two, every other
-line is hidden; with three a third is, at half as much work again and to no measured good."""
+line is hidden; with three a third would be, at half as much work again."""
 
 
 @dataclass(frozen=True)

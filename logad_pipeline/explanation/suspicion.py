@@ -14,6 +14,7 @@ import numpy as np
 
 from logad_pipeline.detectors.base import EncodedWindows, FloatArray
 from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.fusion import Fusion
 from logad_pipeline.detectors.masking import BoolArray
 from logad_pipeline.explanation.evidence import ShownWindow
 from logad_pipeline.explanation.normal_windows import Lack, NormalWindows
@@ -56,8 +57,7 @@ class Witnesses:
         rarity: by witness; those that the model lacks are left out.
         new: bool ``[lines]``, whether a line is of a kind that training did not hold.
         learned: bool ``[lines]``, whether enough training windows hold the line for the models of order to know it.
-        weights: of each witness of ``rarity`` in the suspicion, ``>= 0``, not all zero.
-        exponent: of the mean that the suspicion is, ``> 0``.
+        fusion: of the witnesses of ``rarity``.
         likely: the lines that were likely at each place, with their probabilities; may be empty.
         lack: the line that is missing most.
     """
@@ -65,8 +65,7 @@ class Witnesses:
     rarity: Mapping[str, FloatArray]
     new: BoolArray
     learned: BoolArray
-    weights: Mapping[str, float]
-    exponent: float
+    fusion: Fusion
     likely: Sequence[Sequence[tuple[str, float]]]
     lack: Lack
 
@@ -74,9 +73,7 @@ class Witnesses:
     def suspicion(self) -> FloatArray:
         """One rarity a line: the witnesses are fused as the model fuses its detectors, by a weighted power mean of
         their p-values, so that a sharp one is heard and one alone does not outdo several that agree."""
-        columns = 10 ** (self.exponent * np.stack(list(self.rarity.values()), axis=1))
-        weights = np.array([self.weights[name] for name in self.rarity])
-        return np.asarray(np.log10(columns @ weights / weights.sum()) / self.exponent)
+        return self.fusion({name: -values for name, values in self.rarity.items()})
 
     def of(self, name: str) -> FloatArray:
         """One witness's rarities; zeros where it is not there."""
@@ -130,8 +127,8 @@ def witnesses(
         new = np.array([known[text].is_new for text in window.texts], dtype=np.bool_)
         found.append(
             Witnesses(
-                clipped, new, learned, _weights(model, clipped), model.fusion.exponent,
-                likely[part] if likely else [], normal.lack(window.texts),
+                clipped, new, learned, _fusion(model, tuple(clipped)), likely[part] if likely else [],
+                normal.lack(window.texts),
             )
         )  # fmt: skip
     return found
@@ -157,14 +154,16 @@ def _unseen_worth(model: AnomalyDetector, windows: WindowSet) -> FloatArray:
     return np.asarray(worth[windows.line_ids])
 
 
-def _weights(model: AnomalyDetector, rarity: Mapping[str, FloatArray]) -> dict[str, float]:
+def _fusion(model: AnomalyDetector, names: tuple[str, ...]) -> Fusion:
     """A witness of records weighs as its detector does. Those of texts share what all detectors of texts weigh,
     since most of these judge windows and name no line."""
     weights = dict(zip(model.fusion.names, model.fusion.weights, strict=True))
-    texts = [name for name in rarity if name not in model.record_detectors]
+    texts = [name for name in names if name not in model.record_detectors]
     share = sum(weight for name, weight in weights.items() if name not in model.record_detectors) / len(texts)
-    found = {name: share if name in texts else weights.get(name, 0.0) for name in rarity}
-    return found if any(found.values()) else dict.fromkeys(rarity, 1.0)
+    found = np.array([share if name in texts else weights.get(name, 0.0) for name in names])
+    if not found.any():
+        found = np.ones(len(names))
+    return Fusion(names, tuple((found / found.sum()).tolist()), model.fusion.exponent)
 
 
 def _of_records(model: AnomalyDetector, shown: Sequence[ShownWindow], windows: WindowSet) -> dict[str, FloatArray]:

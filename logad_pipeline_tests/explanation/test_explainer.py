@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from logad_pipeline.detectors.ensemble import AnomalyDetector
+from logad_pipeline.detectors.fusion import Fusion
 from logad_pipeline.detectors.reference import TRAIN
 from logad_pipeline.explanation import difference, expected, suspicion
 from logad_pipeline.explanation.evidence import Evidence, LineEvidence, ShownWindow
@@ -79,7 +80,7 @@ def test_a_witness_alone_does_not_outdo_several_that_agree_unless_it_is_sure() -
             suspicion.SURPRISE: np.array([0.0, 1.2]),
         }
         no = np.zeros(2, dtype=np.bool_)
-        heard = suspicion.Witnesses(rarity, no, no, dict.fromkeys(rarity, 0.25), 0.5, [], Lack())
+        heard = suspicion.Witnesses(rarity, no, no, Fusion(tuple(rarity), (0.25,) * len(rarity)), [], Lack())
         return int(heard.suspicion.argmax())
 
     assert [suspected(number) for number in (2.3, 2.7, 5.0)] == [1, 1, 0]

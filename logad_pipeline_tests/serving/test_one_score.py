@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from logad_pipeline.serving.app import create_app
 from logad_pipeline.streams import score_sequence
 from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
 from logad_pipeline_tests.serving.conftest import own
-from logad_pipeline_tests.serving.test_server import free_port
+from logad_pipeline_tests.serving.test_server import free_port, wait_for
 
 SAME = 1e-6
 Scores = dict[tuple[int, ...], float]
@@ -106,13 +105,7 @@ def mlflow_serving(deployed: Deployed, folder: Path) -> Iterator[str]:
     with said.open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
     try:
-        for _ in range(900):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5):
-                    break
-            except OSError:
-                assert process.poll() is None, said.read_text()
-                time.sleep(0.1)
+        wait_for(f"http://127.0.0.1:{port}/ping", process, said, 900)
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
         # Both of them: MLflow told to go alone leaves its server behind.

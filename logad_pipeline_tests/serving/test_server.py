@@ -31,6 +31,17 @@ def free_port() -> int:
 Running = tuple[subprocess.Popen[bytes], int]
 
 
+def wait_for(url: str, process: subprocess.Popen[bytes], said: Path, tries: int) -> None:
+    """Until a server answers, at most so many tenths of a second; one that has ended meanwhile fails."""
+    for _ in range(tries):
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.1)
+
+
 @contextmanager
 def serving(model: Path, folder: Path, server: str, **settings: object) -> Iterator[Running]:
     """A server that is ready, and its port; at the end it is asked to go and must have gone well."""
@@ -42,13 +53,7 @@ def serving(model: Path, folder: Path, server: str, **settings: object) -> Itera
     with (folder / f"{server}.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stderr=log, cwd=folder)
     try:
-        for _ in range(600):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
-                    break
-            except OSError:
-                assert process.poll() is None, (folder / f"{server}.log").read_text()
-                time.sleep(0.1)
+        wait_for(f"http://127.0.0.1:{port}/health/ready", process, folder / f"{server}.log", 600)
         yield process, port
     finally:
         process.terminate()
