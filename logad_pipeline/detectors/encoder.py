@@ -1,16 +1,15 @@
-"""BERT-mini over windows: where its weights come from, how windows become tokens, and what it says of them.
+"""BERT-mini over windows: how they become tokens, and what it says of them.
 
-Belongs here: loading, segmenting, and the forward passes (surprise and embeddings). Training is in
-``training``, what is made of the numbers is in the detectors.
+Belongs here: segmenting, batching, and what is taken of the forward passes (surprise and embeddings). The network is
+in ``bert``, its first weights come from ``checkpoints``; training is in ``training``, what is made of the numbers in
+the detectors.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from logad_pipeline.detectors import vocabulary
+from logad_pipeline.detectors import checkpoints, vocabulary
 from logad_pipeline.detectors.base import LEAST_ROWS, EncodedWindows, Float32Array
+from logad_pipeline.detectors.bert import BertNetwork
 from logad_pipeline.detectors.masking import BoolArray, Segment, pad, scoring_masks
 from logad_pipeline.windows import WindowSet
 
@@ -32,12 +32,6 @@ log = logging.getLogger(__name__)
 
 BERT_MINI: Final = "prajjwal1/bert-mini"
 RANDOM: Final = "random"
-NO_DROPOUT: Final[dict[str, Any]] = {
-    "attention_probs_dropout_prob": 0.0,
-    "hidden_dropout_prob": 0.0,
-    "attn_implementation": "sdpa",
-}
-"""A training of minutes underfits, so dropout only costs; in attention it keeps a CPU from its fast path."""
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 _LENGTH_STEP: Final = 8
@@ -94,18 +88,25 @@ def pick_device(device: str = "auto") -> str:
 class BertEncoder:
     """BERT-mini (4 layers, 256 hidden, 4 heads, about 11 M parameters with its own vocabulary).
 
-    Make one with :meth:`create` (new) or :meth:`load` (saved). Before training its surprise says
-    nothing about logs, whichever weights it starts from.
+    Make one with :meth:`create` (new, to be trained) or :meth:`load` (saved, to read with). Before training its
+    surprise says nothing about logs, whichever weights it starts from.
     """
 
     def __init__(
-        self, model: BertForMaskedLM, tokenizer: Tokenizer, spec: EncoderSpec, source: EncoderSource, device: str
+        self,
+        network: BertNetwork,
+        tokenizer: Tokenizer,
+        spec: EncoderSpec,
+        source: EncoderSource,
+        device: str,
+        trained: BertForMaskedLM | None = None,
     ) -> None:
-        self.model = model.to(device).eval()
+        self.network = network
         self.tokenizer = tokenizer
         self.spec = spec
         self.source = source
         self.device = device
+        self._trained = trained
         self.special = vocabulary.special_ids(tokenizer)
         self._line_tokens: dict[str, npt.NDArray[np.int64]] = {}
 
@@ -130,7 +131,7 @@ class BertEncoder:
         if _is_path(spec.base_model):
             return cls._from_folder(Path(spec.base_model).expanduser(), spec, "local", spec.base_model, device)
         try:
-            folder = _fetch(spec.base_model)
+            folder = checkpoints.fetch_checkpoint(spec.base_model)
         except OSError as error:
             reason = f"{spec.base_model} could not be had ({type(error).__name__})"
             log.warning("%s: using the same architecture with random weights and a vocabulary from the logs", reason)
@@ -139,21 +140,15 @@ class BertEncoder:
 
     @classmethod
     def _random(cls, texts: Sequence[str], spec: EncoderSpec, detail: str, device: str) -> Self:
-        from transformers import BertConfig, BertForMaskedLM
-
         tokenizer = vocabulary.train_wordpiece(texts, spec.vocab_size)
-        config = BertConfig(
-            vocab_size=tokenizer.get_vocab_size(), hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
-            intermediate_size=1024, max_position_embeddings=512, pad_token_id=0, **NO_DROPOUT,
-        )  # fmt: skip
-        source = EncoderSource("random", spec.base_model, detail)
-        return cls(BertForMaskedLM(config), tokenizer, spec, source, pick_device(device))
+        model = checkpoints.random_model(tokenizer.get_vocab_size())
+        return cls._of(model, tokenizer, spec, EncoderSource("random", spec.base_model, detail), device)
 
     @classmethod
     def _from_folder(
         cls, folder: Path, spec: EncoderSpec, kind: Literal["hub", "local"], name: str, device: str
     ) -> Self:
-        model, unused = _read_checkpoint(folder)
+        model, unused = checkpoints.read_checkpoint(folder)
         tokenizer = vocabulary.read_wordpiece(folder)
         if tokenizer.get_vocab_size() > model.config.vocab_size:
             raise ValueError(
@@ -164,13 +159,20 @@ class BertEncoder:
         log.info("encoder: %s", detail)
         limit = min(spec.max_tokens, int(model.config.max_position_embeddings))
         source = EncoderSource(kind, name, detail)
-        return cls(model, tokenizer, replace(spec, max_tokens=limit), source, pick_device(device))
+        return cls._of(model, tokenizer, replace(spec, max_tokens=limit), source, device)
+
+    @classmethod
+    def _of(
+        cls, model: BertForMaskedLM, tokenizer: Tokenizer, spec: EncoderSpec, source: EncoderSource, device: str
+    ) -> Self:
+        device = pick_device(device)
+        placed = model.to(device).eval()
+        return cls(BertNetwork.of(placed), tokenizer, spec, source, device, placed)
 
     def save(self, directory: Path) -> None:
         """Write the encoder in the layout that transformers reads: safetensors, config and vocabulary."""
         directory.mkdir(parents=True, exist_ok=True)
-        with _without_bars():
-            self.model.save_pretrained(directory)
+        self.network.save(directory)
         self.tokenizer.save(str(directory / "tokenizer.json"))
         words = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
         (directory / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")
@@ -181,28 +183,37 @@ class BertEncoder:
     def load(cls, directory: Path, device: str = "auto") -> Self:
         """Read what :meth:`save` wrote."""
         meta = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
-        model, _ = _read_checkpoint(directory)
-        tokenizer = vocabulary.read_wordpiece(directory)
+        device = pick_device(device)
         spec, source = EncoderSpec(**meta["spec"]), EncoderSource(**meta["source"])
-        return cls(model, tokenizer, spec, source, pick_device(device))
+        return cls(BertNetwork.load(directory, device), vocabulary.read_wordpiece(directory), spec, source, device)
+
+    @property
+    def model(self) -> BertForMaskedLM:
+        """What is trained: its weights are those that the network reads with.
+
+        Raises:
+            ValueError: if the encoder was loaded, to read with alone; :meth:`create` one of its folder to train on.
+        """
+        if self._trained is None:
+            raise ValueError("this encoder was loaded to read with; to train on, create one of its folder")
+        return self._trained
 
     @property
     def hidden_size(self) -> int:
         """Width of the embeddings."""
-        return int(self.model.config.hidden_size)
+        return self.network.hidden_size
 
     def describe(self) -> dict[str, Any]:
         """What a person wants to know of the encoder, as JSON-ready values."""
-        config = self.model.config
         return {
             "source": self.source.kind,
             "base_model": self.source.name,
             "detail": self.source.detail,
-            "layers": config.num_hidden_layers,
-            "hidden": config.hidden_size,
-            "heads": config.num_attention_heads,
-            "vocabulary": config.vocab_size,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "layers": self.network.layers,
+            "hidden": self.network.hidden_size,
+            "heads": self.network.heads,
+            "vocabulary": self.network.vocabulary,
+            "parameters": self.network.parameters,
         }
 
     def segments(self, windows: WindowSet) -> list[Segment]:
@@ -283,9 +294,10 @@ class BertEncoder:
 
         rows = [np.where(mask, self.special.mask, segments[number].ids) for number, mask in batch]
         inputs = torch.from_numpy(pad(rows, self.special.pad, length)).to(self.device)
-        attention = torch.from_numpy(pad([np.ones(len(r), dtype=np.int64) for r in rows], 0, length)).to(self.device)
+        # Never left out, though nothing be padded: the kernel for it adds up in another order.
+        attended = torch.from_numpy(np.arange(length) < np.array([[len(row)] for row in rows])).to(self.device)
         with torch.inference_mode():
-            hidden = self.model.bert(input_ids=inputs, attention_mask=attention).last_hidden_state
+            hidden = self.network.states(inputs, attended)
             self._take_embeddings(batch, segments, hidden, sums)
             if surprise:
                 self._take_surprise(batch, segments, hidden, sums)
@@ -308,7 +320,8 @@ class BertEncoder:
         truth = np.concatenate([segments[batch[row][0]].ids[columns] for row, columns in where])
         # Filled up with the first ones; what is said of those again is passed over.
         asked = [np.resize(places, max(len(truth), LEAST_ROWS)) for places in (rows, columns)]
-        logits = self.model.cls(hidden[torch.from_numpy(asked[0]), torch.from_numpy(asked[1])]).float()[: len(truth)]
+        states = hidden[torch.from_numpy(asked[0]), torch.from_numpy(asked[1])]
+        logits = self.network.logits(states).float()[: len(truth)]
         picked = torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth).to(self.device), reduction="none")
         nll = picked.cpu().numpy()
         start = 0
@@ -368,66 +381,5 @@ def _batches(jobs: list[_Job], lengths: list[int], tokens_a_batch: int) -> Itera
         yield batch
 
 
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """transformers draws bars of its own on stderr; what is worth a bar here is drawn by the caller."""
-    from transformers.utils import logging as transformers_logging
-
-    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    # Its report of weights that are not used is no news: bert-mini brings heads that nobody needs here.
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
 def _is_path(name: str) -> bool:
     return Path(name).expanduser().exists() or name.startswith((".", "/", "~"))
-
-
-def _fetch(name: str) -> Path:
-    """The folder of a hub checkpoint, from the cache if it is there, else downloaded.
-
-    Raises:
-        OSError: if it is neither cached nor reachable.
-    """
-    # Without a network the hub's client would retry for minutes; a person waits for this.
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "4")
-    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
-    from huggingface_hub import snapshot_download
-
-    wanted = ["config.json", "vocab.txt", "tokenizer.json", "model.safetensors"]
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=wanted))
-        if not (folder / "model.safetensors").is_file():
-            folder = Path(snapshot_download(name, allow_patterns=[*wanted, "pytorch_model.bin"]))
-    except OSError:
-        raise
-    except Exception as error:  # the client raises its transport's own errors, which share no base but this
-        raise OSError(str(error)) from error
-    return folder
-
-
-def _read_checkpoint(folder: Path) -> tuple[BertForMaskedLM, str]:
-    """The model of a folder, and the names of weights the checkpoint lacked.
-
-    An older checkpoint's ``pytorch_model.bin`` goes through torch's weights-only reader, which can build
-    tensors and nothing else; what this project writes is safetensors.
-    """
-    from transformers import BertForMaskedLM
-
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(
-            f"{folder}: no config.json; a checkpoint folder holds config.json, the weights and vocab.txt"
-        )
-    if not any((folder / name).is_file() for name in ("model.safetensors", "pytorch_model.bin")):
-        raise FileNotFoundError(f"{folder}: neither model.safetensors nor pytorch_model.bin; no weights to load")
-    with _without_bars():
-        model, info = BertForMaskedLM.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, weights_only=True, **NO_DROPOUT
-        )
-    return model, ", ".join(sorted(info["missing_keys"]))

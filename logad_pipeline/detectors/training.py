@@ -90,7 +90,7 @@ class MlmTrainer:
         self.checkpoint = checkpoint
         self.history = TrainingHistory()
         self._data = ""
-        self._collate = MaskCollator(encoder.special, int(encoder.model.config.vocab_size))
+        self._collate = MaskCollator(encoder.special, encoder.network.vocabulary)
 
     def train(self, train: WindowSet, held_out: WindowSet, progress: TrainingProgress | None = None) -> TrainingHistory:
         """Train until the held-out loss stops falling, the steps or the minutes are used up.

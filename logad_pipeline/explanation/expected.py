@@ -62,9 +62,9 @@ class Expectations:
         for name, number in numbers.items():
             self._names[number] = name
         within = [at for at, name in enumerate(self._names) if name.startswith(_CONTINUED) or not name]
-        beyond = range(len(self._names), int(encoder.model.config.vocab_size))
+        beyond = range(len(self._names), encoder.network.vocabulary)
         no_word = sorted({*within, *encoder.special.all, *beyond})
-        self._top = min(TOP, int(encoder.model.config.vocab_size) - len(no_word))
+        self._top = min(TOP, encoder.network.vocabulary - len(no_word))
         self._no_word = torch.tensor(no_word, device=encoder.device)
 
     def lines(self, windows: WindowSet, hidden: Sequence[Sequence[int]]) -> list[dict[int, ExpectedLine]]:
@@ -119,16 +119,13 @@ class Expectations:
 
         encoder, device = self._encoder, self._encoder.device
         rows = [np.where(mask, encoder.special.mask, segment.ids) for segment, mask in batch]
-        there = torch.from_numpy(pad([np.ones(len(row), dtype=np.int64) for row in rows], 0)).to(device)
-        attended = None if bool(there.all()) else there.bool()[:, None, None, :]
-        states = encoder.model.bert.embeddings(input_ids=torch.from_numpy(pad(rows, encoder.special.pad)).to(device))
-        *layers, last = encoder.model.bert.encoder.layer
-        for layer in layers:
-            states = layer(states, attended)
+        lengths = np.array([len(row) for row in rows])
+        there = np.arange(lengths.max()) < lengths[:, None]
+        attended = None if there.all() else torch.from_numpy(there).to(device)
+        ids = torch.from_numpy(pad(rows, encoder.special.pad)).to(device)
         row = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(at) for at in where]))
-        states = last.attention(states, attended)[0][row, torch.from_numpy(np.concatenate(where))]
-        logits: torch.Tensor = encoder.model.cls(last.output(last.intermediate(states), states))
-        return logits
+        states = encoder.network.states_at(ids, attended, row, torch.from_numpy(np.concatenate(where)))
+        return encoder.network.logits(states)
 
     def _words(
         self, segment: Segment, mask: BoolArray, guesses: _Guesses
