@@ -35,8 +35,6 @@ class EncodedWindows:
         line_surprise: float32 ``[total lines]``, aligned with ``windows.line_ids``: mean negative
             log-likelihood a token, in nats, of the line when it is hidden and its neighbours are not.
         line_peak: float32 ``[total lines]``, the largest negative log-likelihood of a token of the line.
-        precision_variance: float32 ``[n]``, variance over the complementary masks of the precision of
-            the prediction: the mean probability that a mask's hidden tokens were given.
     """
 
     windows: WindowSet
@@ -44,7 +42,6 @@ class EncodedWindows:
     mean: Float32Array
     line_surprise: Float32Array
     line_peak: Float32Array
-    precision_variance: Float32Array
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -53,13 +50,13 @@ class EncodedWindows:
     def unread(cls, windows: WindowSet) -> Self:
         """Windows that no encoder has read, for detectors that look at the lines alone."""
         none, lines = np.zeros((len(windows), 1), dtype=np.float32), np.zeros(len(windows.line_ids), dtype=np.float32)
-        return cls(windows, none, none, lines, lines, none[:, 0])
+        return cls(windows, none, none, lines, lines)
 
     def joined(self, other: EncodedWindows) -> EncodedWindows:
         """Both, one after the other; see :meth:`WindowSet.joined`."""
         columns = (
             np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ("cls", "mean", "line_surprise", "line_peak", "precision_variance")
+            for name in ("cls", "mean", "line_surprise", "line_peak")
         )
         return EncodedWindows(self.windows.joined(other.windows), *columns)
 
@@ -69,7 +66,7 @@ class EncodedWindows:
         lines = self.windows.places(chosen)
         return EncodedWindows(
             self.windows.take(chosen, counts), self.cls[chosen], self.mean[chosen], self.line_surprise[lines],
-            self.line_peak[lines], self.precision_variance[chosen],
+            self.line_peak[lines],
         )  # fmt: skip
 
 
@@ -100,7 +97,7 @@ class Detector(ABC):
     def fit(self, encoded: EncodedWindows, corrupted: EncodedWindows | None = None) -> None:
         """Learn what is normal; ``encoded.windows.counts`` weighs the windows.
 
-        Only embeddings and lines are given, the surprise is zero: it takes four times as long to read.
+        Only embeddings and lines are given, the surprise is zero: nothing is learned of it, so it is not asked for.
         ``corrupted`` holds pseudo-anomalies (see ``pseudo``) for a detector that learns from contrast.
         """
 

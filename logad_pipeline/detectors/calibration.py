@@ -21,10 +21,10 @@ HIGH_RISK: Final = 0.85
 _KNOTS: Final = 1024
 _TAIL_SHARE: Final = 0.05
 _TAIL_MIN: Final = 20
-_BEYOND: Final = 2.0
+BEYOND: Final = 2.0
 """Decades beyond the rarest that was held out, within which a tail of known width is taken at its word."""
-
-
+_FUSED_SHAPE: Final = 0.4
+"""Of the Pareto tail of a handful of fused p-values."""
 _COUNTED: Final = 5
 """Windows that must have reached a score for their share to be believed more than the tail."""
 _CLEARLY: Final = 0.25
@@ -63,10 +63,12 @@ class TailCalibration:
     tail_scale: float
     tail_shape: float
     windows: int
-    trusted: float = _BEYOND
+    trusted: float = BEYOND
 
     @classmethod
-    def fit(cls, scores: FloatArray, counts: npt.NDArray[np.int64], *, decades: bool = False) -> Self:
+    def fit(
+        cls, scores: FloatArray, counts: npt.NDArray[np.int64], *, decades: bool = False, trusted: float = BEYOND
+    ) -> Self:
         """Calibrate on held-out normal windows.
 
         Args:
@@ -74,6 +76,7 @@ class TailCalibration:
             counts: how often each was seen.
             decades: whether the scores are ``-log10`` of p-values fused. Of few of these the tail is then known
                 without being measured: such a score loses a decade for a decade.
+            trusted: see the attribute.
 
         Raises:
             ValueError: if there is no window or a score is not finite.
@@ -99,17 +102,19 @@ class TailCalibration:
         p[start:] = np.maximum(p[start:], p[start] * np.exp(-_drop(values[start:] - values[start], scale, shape)))
         chosen = _spread(last)
         scale += shape * float(values[last] - values[start])
-        return cls(tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen]))), scale, shape, int(total))
+        knots, log10_p = tuple(map(float, values[chosen])), tuple(map(float, np.log10(p[chosen])))
+        return cls(knots, log10_p, scale, shape, int(total), trusted)
 
     @classmethod
     def _by_decades(cls, values: FloatArray, p: FloatArray, windows: int) -> Self:
         """Where a handful is held out: beyond the highest, a decade of a fused p-value is worth a decade.
 
         That holds for any mean of p-values, up to a factor (Vovk and Wang, 2020), which the handful sets. How far it
-        can be relied on is as little known as it is of a scale taken from that many: a Pareto tail again.
+        can be relied on, a handful cannot say: a heavy tail, and the same for whichever number of them, so that the
+        scores of models of a few units each compare.
         """
-        scale, shape = 1 / math.log(10), min(1 / windows, 0.5)
-        return cls(tuple(map(float, values)), tuple(map(float, np.log10(p))), scale, shape, windows)
+        knots, log10_p = tuple(map(float, values)), tuple(map(float, np.log10(p)))
+        return cls(knots, log10_p, 1 / math.log(10), _FUSED_SHAPE, windows)
 
     @classmethod
     def _counted(cls, values: FloatArray, p: FloatArray, windows: int) -> Self:
@@ -220,16 +225,23 @@ class Calibration:
     short: TailCalibration | None = None
 
     @classmethod
-    def fit(cls, held_out: FloatArray, learned: FloatArray | None = None, *, decades: bool = False) -> Self:
+    def fit(
+        cls,
+        held_out: FloatArray,
+        learned: FloatArray | None = None,
+        *,
+        decades: bool = False,
+        trusted: float = BEYOND,
+    ) -> Self:
         """Calibrate on the scores of held-out windows and, where there are any, of training windows.
 
-        ``decades`` is that of :meth:`TailCalibration.fit`.
+        ``decades`` and ``trusted`` are those of :meth:`TailCalibration.fit`.
 
         Raises:
             ValueError: as :meth:`TailCalibration.fit`.
         """
         parts = [
-            TailCalibration.fit(scores, np.ones(len(scores), dtype=np.int64), decades=decades)
+            TailCalibration.fit(scores, np.ones(len(scores), dtype=np.int64), decades=decades, trusted=trusted)
             if scores is not None and len(scores) else None for scores in (held_out, learned)
         ]  # fmt: skip
         if parts[0] is None:

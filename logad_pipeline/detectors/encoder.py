@@ -342,7 +342,6 @@ class _Sums:
         self._nll = np.zeros(len(windows.line_ids))
         self._peak = np.zeros(len(windows.line_ids))
         self._hidden_tokens = np.zeros(len(windows.line_ids))
-        self._precision = np.zeros((3, len(windows)))
 
     def add_embedding(self, segment: Segment, cls: Float32Array, words: Float32Array) -> None:
         self._cls[segment.window] += cls
@@ -355,17 +354,12 @@ class _Sums:
         np.add.at(self._nll, lines, nll)
         np.maximum.at(self._peak, lines, nll)
         np.add.at(self._hidden_tokens, lines, 1.0)
-        precision = float(np.exp(-nll).mean())
-        self._precision[:, segment.window] += (1.0, precision, precision**2)
 
     def finish(self) -> EncodedWindows:
         cls = self._cls / np.maximum(self._segments, 1)[:, None]
         mean = self._mean / np.maximum(self._tokens, 1)[:, None]
         surprise = self._nll / np.maximum(self._hidden_tokens, 1)
-        masks, total, squares = self._precision
-        masks = np.maximum(masks, 1)
-        variance = np.maximum(squares / masks - (total / masks) ** 2, 0.0)
-        arrays = (array.astype(np.float32) for array in (cls, mean, surprise, self._peak, variance))
+        arrays = (array.astype(np.float32) for array in (cls, mean, surprise, self._peak))
         return EncodedWindows(self._windows, *arrays)
 
 

@@ -32,7 +32,7 @@ from logad_pipeline.windows import WindowSet, WindowSpec
 FUSION: Final = "fusion"
 TEXT_FUSION: Final = "fusion of texts"
 """Calibration of the fused score where only normalised texts are at hand, not the records behind them."""
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 
 
 class ModelNotFound(Exception):

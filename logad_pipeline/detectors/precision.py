@@ -1,4 +1,4 @@
-"""How uneven the prediction's precision is over a window."""
+"""How uneven the prediction's precision is over the lines of a window."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from logad_pipeline.detectors.surprise import Surprise
 
 
 class PrecisionVariance(Surprise):
-    """Standard deviation, over the complementary masks, of the probability given to the hidden tokens.
+    """Standard deviation, over the lines of a window, of the probability that each was given while hidden.
 
-    The "score variance" of the specification: in a normal window each mask is guessed about equally
-    well; where one part of it does not belong, the mask that hides it fails and the others do not.
+    The "score variance" of the specification. A line's probability is the geometric mean of its tokens'. In a normal
+    window the lines are guessed about equally well; where one of them does not belong, it alone is missed.
 
-    When it does not work: a window that is odd throughout is guessed badly under every mask, evenly.
+    When it does not work: a window that is odd throughout is guessed badly on every line, evenly.
     """
 
     name: ClassVar[str] = "precision_variance"
 
     def score(self, encoded: EncodedWindows) -> FloatArray:
         """Standard deviation of a probability, float64 ``[n]`` in [0, 0.5]."""
-        return np.asarray(np.sqrt(encoded.precision_variance.astype(np.float64)))
+        lengths, starts = np.diff(encoded.windows.offsets), encoded.windows.offsets[:-1]
+        precision = np.exp(-encoded.line_surprise.astype(np.float64))
+        mean = np.add.reduceat(precision, starts) / lengths
+        away = precision - np.repeat(mean, lengths)
+        return np.asarray(np.sqrt(np.add.reduceat(away**2, starts) / lengths))

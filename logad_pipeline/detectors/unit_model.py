@@ -14,7 +14,7 @@ import numpy as np
 
 from logad_pipeline.detectors.adaptive import AdaptiveThreshold
 from logad_pipeline.detectors.base import Detector, EncodedWindows, FloatArray
-from logad_pipeline.detectors.calibration import Calibration, ScoreScale, fuse
+from logad_pipeline.detectors.calibration import BEYOND, Calibration, ScoreScale, fuse
 from logad_pipeline.detectors.counts import UnitCounts
 from logad_pipeline.detectors.ensemble import Judged
 from logad_pipeline.detectors.events import Events
@@ -33,6 +33,9 @@ _BROKEN: Final = 400
 _FOLDS: Final = 8
 _FEW: Final = 50
 """Units below which a calibration of their own says too little."""
+_OF_FEW: Final = 40.0
+"""More decades that a channel's tail is taken at its word, times units: few show little of how rare anything is, and
+which of two is the odder must then be told by how far out they lie."""
 _MIN_HELD_OUT: Final = 3
 
 
@@ -222,7 +225,8 @@ def _left_out(kind: type[Detector], learned: UnitTable) -> FloatArray:
 
 def _calibration(held: FloatArray, learned: FloatArray, *, decades: bool = False) -> Calibration:
     """Calibrate on held-out units, and on those learned from where they are more than a handful."""
-    return Calibration.fit(held, learned if len(learned) >= _FEW else None, decades=decades)
+    trusted = BEYOND if decades else BEYOND + _OF_FEW / len(held)
+    return Calibration.fit(held, learned if len(learned) >= _FEW else None, decades=decades, trusted=trusted)
 
 
 def _raise(

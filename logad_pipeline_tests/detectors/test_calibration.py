@@ -248,15 +248,36 @@ def test_windows_that_end_early_are_compared_with_others_that_do() -> None:
     assert not_early < 0.01
 
 
+def handful(units: int) -> tuple[TailCalibration, float]:
+    rarities = -np.log10(np.random.default_rng(units).uniform(size=units))
+    return TailCalibration.fit(rarities, np.ones(units, dtype=np.int64), decades=True), float(rarities.max())
+
+
 @pytest.mark.parametrize("units", [4, 8, 18])
 def test_a_handful_of_fused_p_values_knows_its_tail(units: int) -> None:
     """A rate of one in a hundred is reached by what is much rarer than any of them, not by what is a little so."""
-    rng = np.random.default_rng(units)
-    rarities, ones = -np.log10(rng.uniform(size=units)), np.ones(units, dtype=np.int64)
-    calibration = TailCalibration.fit(rarities, ones, decades=True)
-    little, much = calibration.log10_p_value(rarities.max() + np.array([0.2, 3.0]))
+    calibration, rarest = handful(units)
+    little, much = calibration.log10_p_value(rarest + np.array([0.2, 5.0]))
     assert much < -2 < little
-    assert TailCalibration.fit(rarities, ones).log10_p_value(rarities.max() + np.array([3.0]))[0] > much
+
+
+def test_what_lies_beyond_a_handful_is_worth_the_same_beyond_another() -> None:
+    worth = []
+    for units in (4, 8, 18):
+        calibration, rarest = handful(units)
+        at, beyond = calibration.log10_p_value(rarest + np.array([0.0, 1.0]))
+        worth.append(at - beyond)
+    assert worth == pytest.approx([worth[0]] * 3)
+    assert 0.5 < worth[0] < 1
+
+
+def test_a_tail_is_taken_at_its_word_as_far_as_is_said() -> None:
+    scores, ones = np.random.default_rng(0).exponential(size=30), np.ones(30, dtype=np.int64)
+    little, much = (TailCalibration.fit(scores, ones, trusted=decades) for decades in (1.0, 4.0))
+    near, far = scores.max() + np.array([0.1]), scores.max() + np.array([60.0])
+    assert little.log10_p_value(near) == much.log10_p_value(near)
+    assert little.log10_p_value(far)[0] > much.log10_p_value(far)[0] + 1
+    assert TailCalibration.from_dict(much.to_dict()) == much
 
 
 def test_of_many_fused_p_values_the_tail_is_measured() -> None:

@@ -33,7 +33,7 @@ def encoded(
     means = np.zeros((len(lengths), 4)) if means is None else means
     flat = np.array([value for window in surprises for value in window], dtype=np.float32)
     means = means.astype(np.float32)
-    return EncodedWindows(windows, means, means, flat, flat, np.linspace(0, 0.2, len(lengths), dtype=np.float32))
+    return EncodedWindows(windows, means, means, flat, flat)
 
 
 def cloud(windows: int, rng: np.random.Generator) -> np.ndarray:
@@ -134,8 +134,11 @@ def test_top_tokens_is_the_mean_of_the_three_largest() -> None:
     assert TopTokens().score(windows).tolist() == [6.0, 4.0, 2.0]
 
 
-def test_precision_variance_is_a_standard_deviation() -> None:
-    assert PrecisionVariance().score(encoded([[1.0]] * 2)).tolist() == pytest.approx([0.0, math.sqrt(0.2)])
+def test_precision_variance_is_the_spread_of_the_lines_probabilities() -> None:
+    even, odd = [math.log(2.0)] * 3, [0.0, 0.0, math.log(4.0)]
+    spread = math.sqrt(((1 - 0.75) ** 2 * 2 + (0.25 - 0.75) ** 2) / 3)
+    scores = PrecisionVariance().score(encoded([even, odd, [9.0]])).tolist()
+    assert scores == pytest.approx([0.0, spread, 0.0], abs=1e-6)
 
 
 def test_taking_encoded_windows_takes_their_lines_along() -> None:

@@ -116,10 +116,10 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("{", "damaged"),
-        ('{"format": 99}', "model format 99, this release reads 5"),
-        ('{"format": 5, "mask_version": "0"}', f"masks version 0, this release masks by version {MASK_VERSION}; fit"),
+        ('{"format": 99}', "model format 99, this release reads 6"),
+        ('{"format": 6, "mask_version": "0"}', f"masks version 0, this release masks by version {MASK_VERSION}; fit"),
         (
-            f'{{"format": 5, "mask_version": "{MASK_VERSION}", "detectors": ["oracle"], "record_detectors": []}}',
+            f'{{"format": 6, "mask_version": "{MASK_VERSION}", "detectors": ["oracle"], "record_detectors": []}}',
             r"oracle.* not known here; upgrade",
         ),
     ],

@@ -23,7 +23,7 @@ def encoded(embeddings: np.ndarray, counts: np.ndarray | None = None) -> Encoded
     lines = np.zeros(total, dtype=np.int32)
     windows = WindowSet(["a line"], np.arange(total + 1), lines, ones if counts is None else counts)
     vectors, line = embeddings.astype(np.float32), np.zeros(total, dtype=np.float32)
-    return EncodedWindows(windows, vectors, vectors, line, line, line)
+    return EncodedWindows(windows, vectors, vectors, line, line)
 
 
 def cloud(at: float, windows: int, seed: int, width: int = 8) -> np.ndarray:

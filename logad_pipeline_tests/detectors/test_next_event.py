@@ -28,7 +28,7 @@ def windows(lines: Sequence[Sequence[str]], count: int = 1) -> EncodedWindows:
     built = index.build()
     per_window = np.zeros((len(built), 1), dtype=np.float32)
     per_line = np.zeros(len(built.line_ids), dtype=np.float32)
-    return EncodedWindows(built, per_window, per_window, per_line, per_line, per_window[:, 0])
+    return EncodedWindows(built, per_window, per_window, per_line, per_line)
 
 
 @pytest.fixture(scope="module")
