@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 
-from logad_pipeline.cli.console import ExitCode, leave_memory
+from logad_pipeline.cli.console import ExitCode, leave_memory, plainly
 from logad_pipeline.reporting.text import visible
 
 _MOST_BYTES = 64 << 20
@@ -39,12 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     from logad_pipeline.cli.files import score_lines
     from logad_pipeline.detectors.ensemble import ModelNotFound
     from logad_pipeline.logs.reader import UnreadableInput
-    from logad_pipeline.registry.fetch import newest_model
     from logad_pipeline.registry.registry import RegistryUnavailable
 
     try:
-        name = options.model or newest_model()
-        verdict = score_lines(options.logs, name, options.window_type, options.window_size)
+        verdict = score_lines(options.logs, options.model, options.window_type, options.window_size)
     except ModelNotFound as error:
         print(f"ai_detect_cli: {visible(str(error))}", file=sys.stderr)
         return int(ExitCode.NO_MODEL)
@@ -52,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ai_detect_cli: {visible(str(error))}", file=sys.stderr)
         return int(ExitCode.UNREADABLE_INPUT)
     except (ValueError, OSError) as error:
-        print(f"ai_detect_cli: {visible(str(error))}", file=sys.stderr)
+        print(f"ai_detect_cli: {visible(plainly(error))}", file=sys.stderr)
         return int(ExitCode.USAGE)
     if options.json:
         print(json.dumps(verdict))

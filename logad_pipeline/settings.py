@@ -6,6 +6,7 @@ Belongs here: names, defaults and where things lie. No code reads the environmen
 from __future__ import annotations
 
 import os
+import tomllib
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -322,13 +324,24 @@ def load_settings(lake: Path | None = None) -> Settings:
 
     Args:
         lake: used instead of the configured lake; what lies in the lake by default moves with it.
+
+    Raises:
+        pydantic.ValidationError: for a value outside its range or a name that is not known.
+        ValueError: if the file or a variable of the environment cannot be read as what it should be.
+        FileNotFoundError: if ``LOGAD_CONFIG`` names no file.
     """
     named = os.environ.get("LOGAD_CONFIG")
     file = Path(named or CONFIG_FILE).absolute()
     if named and not file.is_file():
         raise FileNotFoundError(f"LOGAD_CONFIG names {file}, which does not exist; unset it or write the file")
     Settings.config_file = file
-    settings = Settings()
+    try:
+        settings = Settings()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is no TOML: {error}; mend it") from error
+    except SettingsError as error:
+        raise ValueError(f"{error}: a section takes JSON there; better give single values, as in "
+                         "LOGAD_SERVING__PORT=8001") from error  # fmt: skip
     root = lake.absolute() if lake else (file.parent / settings.lake.expanduser()).absolute()
     chosen_home = settings.dagster_home != Settings.model_fields["dagster_home"].default
     home = (file.parent / settings.dagster_home.expanduser()).absolute() if chosen_home else root / "dagster"

@@ -60,6 +60,16 @@ def fail(message: str, code: ExitCode) -> typer.Exit:
     return typer.Exit(int(code))
 
 
+def plainly(error: Exception) -> str:
+    """What was wrong; of settings, which of them."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    wrong = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+    return f"settings: {'; '.join(map(': '.join, wrong))}; mend logad.toml or the LOGAD_* variable"
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn the errors a user can mend into one line and an exit code; others keep their traceback."""
@@ -74,7 +84,7 @@ def plain_errors() -> Iterator[None]:
     except (UnreadableInput, TooFewWindows) as error:
         raise fail(str(error), ExitCode.UNREADABLE_INPUT) from error
     except (ValueError, FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise fail(str(error), ExitCode.USAGE) from error
+        raise fail(plainly(error), ExitCode.USAGE) from error
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); nothing is wrong. stdout must not be flushed again.
         sys.stdout = None

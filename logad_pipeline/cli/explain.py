@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logad_pipeline.cli.console import ExitCode, fail, plain_errors, say
-from logad_pipeline.cli.files import FORMAT_HELP, STEPS, YEAR_HELP, Steps, check_device
+from logad_pipeline.cli.files import FORMAT_HELP, STEPS, YEAR_HELP, ModelName, Steps, check_device, model_of
 
 if TYPE_CHECKING:
     from logad_pipeline.explanation.evidence import Evidence
@@ -26,7 +26,7 @@ _GUESSES = 2
 
 def explain(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Logs to judge and explain.")],
-    model: Annotated[str, typer.Option(help="Model folder, or models:/NAME@ALIAS in the registry.")],
+    model: ModelName = "",
     top: Annotated[int, typer.Option(help="Windows to explain, the most suspicious ones.", min=1)] = 5,
     in_words: Annotated[
         bool, typer.Option(help="Also ask the language model of the settings ([explanation] url and model).")
@@ -40,14 +40,13 @@ def explain(
     with plain_errors():
         from logad_pipeline.explanation.explainer import Explainer, shown_windows
         from logad_pipeline.logs.reader import open_log
-        from logad_pipeline.registry.fetch import load_model
         from logad_pipeline.streams import FileScorer, ReadSpec
 
         check_device(device)
         for file in files:
             open_log(file).close()
         asked = _language_model() if in_words else None
-        loaded = load_model(model, device)
+        loaded = model_of(model, device)
         scorer = FileScorer(loaded, read=ReadSpec(log_format, year))
         verdicts = enumerate(verdict for file in files for verdict in scorer.score(file))
         worst = [one for _, one in heapq.nsmallest(top, verdicts, key=lambda item: (-item[1].score, item[0]))]

@@ -27,6 +27,9 @@ FORMAT_HELP = "Log format; auto looks at the lines. `logad formats` lists the na
 YEAR_HELP = "Year of the first line, for formats without one; else taken from the file's time."
 STEPS = 400
 Steps = Annotated[int, typer.Option(help="Training steps at most.", min=1)]
+ModelName = Annotated[
+    str, typer.Option(help="Model folder, or models:/NAME@ALIAS in the registry; default: its newest.")
+]
 _REMEMBERED = 20_000
 """Windows of a stream without end whose scores are remembered."""
 _ENDED = {
@@ -114,9 +117,7 @@ def _print_card(model: AnomalyDetector, account: LineAccount, folder: Path, as_j
 
 def detect(
     files: Annotated[list[str], typer.Argument(metavar="FILE…|-", help="Logs to judge; - is stdin.")],
-    model: Annotated[
-        str, typer.Option(help="Model folder, or models:/NAME@ALIAS in the registry; default: its newest.")
-    ] = "",
+    model: ModelName = "",
     window_type: Annotated[str | None, typer.Option(help="Instead of the model's.")] = None,
     window_size: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
     stride: Annotated[int | None, typer.Option(help="Instead of the model's.")] = None,
@@ -157,7 +158,7 @@ def detect(
         kind = UnitKind.parse(unit)
         check_device(device)
         _check_readable(files)
-        loaded = with_threshold(_model_of(model, device), kind, false_alarm_rate, alerts_per_day)
+        loaded = with_threshold(model_of(model, device), kind, false_alarm_rate, alerts_per_day)
         overrides = {"window_type": window_type, "size": window_size, "stride": stride, "group_by": group_by}
         spec = loaded.window_spec.override(overrides)
         read = ReadSpec(log_format, year)
@@ -188,7 +189,7 @@ def detect(
             raise typer.Exit(int(ExitCode.ANOMALIES_FOUND))
 
 
-def _model_of(name: str, device: str) -> AnomalyDetector:
+def model_of(name: str, device: str = "auto") -> AnomalyDetector:
     """The model of that name, or where none is given the newest of the registry, which is told.
 
     Raises:
@@ -196,16 +197,17 @@ def _model_of(name: str, device: str) -> AnomalyDetector:
         UnreadableInput: if the registry does not answer.
     """
     from logad_pipeline.logs.reader import UnreadableInput
-    from logad_pipeline.registry.fetch import load_model, newest_model, with_version
+    from logad_pipeline.registry.fetch import load_model, newest_model
     from logad_pipeline.registry.registry import RegistryUnavailable
 
     try:
-        if not name:
-            name = newest_model()
-            say(f"judging with {visible(with_version(name))}")
-        return load_model(name, device)
+        if name:
+            return load_model(name, device)
+        newest = newest_model(device)
     except RegistryUnavailable as error:
         raise UnreadableInput(f"{error}; or pass --model DIR") from error
+    say(f"judging with models:/{visible(newest.name)}/{newest.version}")
+    return newest.detector
 
 
 def with_threshold(

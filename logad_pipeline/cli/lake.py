@@ -33,8 +33,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @contextmanager
 def lake_errors() -> Iterator[None]:
     """The errors of lake, registry and runs, on top of those of all commands."""
-    from pydantic import ValidationError
-
     from logad_pipeline.lake.tables import LakeError
     from logad_pipeline.orchestration.errors import RunFailed
     from logad_pipeline.registry.champions import NoEarlierChampion
@@ -47,9 +45,6 @@ def lake_errors() -> Iterator[None]:
             raise fail(str(error), ExitCode.NO_MODEL) from error
         except (LakeError, RegistryUnavailable, RunFailed) as error:
             raise fail(str(error), ExitCode.UNREADABLE_INPUT) from error
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise fail(f"settings: {wrong}; mend logad.toml or the LOGAD_* variable", ExitCode.USAGE) from error
 
 
 def open_lake(lake: Path | None) -> tuple[Settings, Lake]:
@@ -338,9 +333,11 @@ def dev(
     """Open Dagster's pages (webserver and daemon) on the lake."""
     with lake_errors():
         from logad_pipeline.orchestration.runs import prepare_instance
+        from logad_pipeline.serving.listening import listen
 
         settings, opened = open_lake(lake)
         opened.version("ledger")
+        listen(host, port).close()
         environment = os.environ | {"DAGSTER_HOME": str(prepare_instance(settings)), "LOGAD_LAKE": str(settings.lake)}
         # The inbox is landed within a tick, and a file may be large.
         environment.setdefault("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "1800")
@@ -367,7 +364,10 @@ def mlflow_ui(
 ) -> None:
     """Open MLflow's pages on the registry."""
     with lake_errors():
+        from logad_pipeline.serving.listening import listen
+
         settings, _ = open_lake(lake)
+        listen(host, port).close()
         command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", settings.tracking_uri,
                    "--host", host, "--port", str(port)]  # fmt: skip
         say(f"MLflow on http://{host}:{port}; stop with Ctrl-C")

@@ -25,6 +25,7 @@ def serve(
     """Answer requests with the champion: POST /score_log and others, and the triage pages at /."""
     with plain_errors():
         from logad_pipeline.serving.keys import key_file
+        from logad_pipeline.serving.listening import at, listen
         from logad_pipeline.serving.server import choose_server, run
         from logad_pipeline.settings import load_settings
 
@@ -38,12 +39,13 @@ def serve(
 
             model = str(Path(model).expanduser().absolute())
             read_model_json(Path(model))
+        listener = listen(serving.host, serving.port)
         if serving.needs_keys() and not key_file(settings.lake).all():
             say("keys are needed here and there is none yet: `logad key create NAME --scope score` makes one for the "
                 "API, `--scope read --scope feedback` one for the pages")  # fmt: skip
         guarded = "keys needed" if serving.needs_keys() else "no keys needed"
-        say(f"http://{serving.host}:{serving.port} ({chosen}, {guarded}); stop with Ctrl-C")
-        run(settings, model, chosen)
+        say(f"http://{at(serving.host, serving.port)} ({chosen}, {guarded}); stop with Ctrl-C")
+        run(settings, model, chosen, listener)
 
 
 @keys.command()
@@ -69,7 +71,10 @@ def list_keys(as_json: Json = False, lake: LakeOption = None) -> None:
         from logad_pipeline.serving.keys import key_file
         from logad_pipeline.settings import load_settings
 
-        for key in key_file(load_settings(lake).lake).all():
+        found = key_file(load_settings(lake).lake)
+        if not found.all() and not as_json:
+            say(f"no keys in {found.file}; `logad key create NAME --scope read` makes one")
+        for key in found.all():
             if as_json:
                 print(json.dumps({name: value for name, value in vars(key).items() if name != "hash"}))
                 continue

@@ -9,8 +9,8 @@ import dagster as dg
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.lake.thresholds import Promise
 from logad_pipeline.orchestration import life_signs
-from logad_pipeline.registry.champions import champion_that_judges
-from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, RegisteredModel, Registry
+from logad_pipeline.registry.champions import NoChampion, champion_that_judges
+from logad_pipeline.registry.registry import CHALLENGER, RegisteredModel, Registry
 from logad_pipeline.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,9 @@ class Deployment(dg.ConfigurableResource["Deployment"]):
             dagster.Failure: if there is none yet.
             ModelNotFound: if there is none that can judge.
         """
-        registry = self.registry()
-        if registry.version_of(CHAMPION) is None:
+        try:
+            return champion_that_judges(self.registry(), lambda found: self.model(found.version), warn)
+        except NoChampion as error:
             raise dg.Failure(
                 "there is no champion yet: run the job `training`, or `logad train`; then these days again"
-            )
-        return champion_that_judges(registry, self.model, warn)
+            ) from error

@@ -11,15 +11,20 @@ from collections.abc import Callable
 from typing import Final
 
 from logad_pipeline.detectors.ensemble import ModelNotFound
-from logad_pipeline.registry.registry import CHAMPION, RegisteredModel, Registry
+from logad_pipeline.registry.registry import CHAMPION, ModelVersion, RegisteredModel, Registry
+from logad_pipeline.settings import without_secrets
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[str], RegisteredModel]
+Load = Callable[[ModelVersion], RegisteredModel]
 """From a version to the model."""
 
 _CHAMPIONS: Final = "former_champions"
 """Tag of the model: its champions as a JSON list of versions, each once, the one in force last."""
+
+
+class NoChampion(ModelNotFound):
+    """No version is the champion yet."""
 
 
 class NoEarlierChampion(Exception):
@@ -75,22 +80,26 @@ def champion_that_judges(
         warn: is told where it is not the champion that judges, and why.
 
     Raises:
-        ModelNotFound: if there is no champion, or neither it nor any before it can judge.
+        NoChampion: if there is none yet.
+        ModelNotFound: if neither it nor any before it can judge.
         RegistryUnavailable: if the registry does not answer.
     """
-    probed = load or registry.probed
-    now = registry.version_of(CHAMPION)
-    if now is None:
-        raise ModelNotFound(f"{registry.name} has no champion yet; `logad train` makes one")
+    probed, called = load or registry.probed, f"models:/{registry.name}"
+    try:
+        now = registry.resolve(f"{called}@{CHAMPION}")
+    except ModelNotFound as error:
+        raise NoChampion(f"{called} has no champion in the registry at {without_secrets(registry.uri)} yet; "
+                         "`logad train` makes one") from error  # fmt: skip
     try:
         return probed(now)
     except ModelNotFound as error:
-        for version in reversed(_former(registry, now)):
+        for version in reversed(_former(registry, now.version)):
             try:
-                before = probed(version)
+                before = probed(registry.resolve(f"{called}/{version}"))
             except ModelNotFound:
                 continue
-            warn(f"champion {now} cannot judge: {error}; version {version}, champion before it, judges meanwhile")
+            warn(f"champion {now.version} cannot judge: {error}; version {version}, champion before it, "
+                 "judges meanwhile")  # fmt: skip
             return before
         raise
 
@@ -108,7 +117,8 @@ def rollback(registry: Registry) -> tuple[str | None, str]:
     former = _former(registry, now)
     if not former:
         lacks = f"had no champion before version {now}" if now else "has no champion to go back from"
-        raise NoEarlierChampion(f"{registry.name} {lacks}; `logad promote VERSION` names one")
+        where = f"{registry.name} in the registry at {without_secrets(registry.uri)}"
+        raise NoEarlierChampion(f"{where} {lacks}; `logad promote VERSION` names one")
     while former:
         version = former[-1]
         try:

@@ -7,7 +7,6 @@ Belongs here: log, register, alias, fetch and verify. When to train and whom to 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import tempfile
@@ -166,7 +165,7 @@ class Registry:
         self.annotate(version, {_TRIED: model.detector.version})
         return model
 
-    def probed(self, version: str, device: str = "auto") -> RegisteredModel:
+    def probed(self, version: str | ModelVersion, device: str = "auto") -> RegisteredModel:
         """Load a version and let it judge a line; nothing is written down.
 
         Raises:
@@ -174,11 +173,11 @@ class Registry:
         """
         from logad_pipeline.streams import probe
 
-        model = self.load(f"models:/{self.name}/{version}", device)
+        model = self.load(f"models:/{self.name}/{version}" if isinstance(version, str) else version, device)
         try:
             probe(model.detector)
         except ModelNotFound as error:
-            raise ModelNotFound(f"version {version}: {error}; `logad train`") from error
+            raise ModelNotFound(f"version {model.version}: {error}; `logad train`") from error
         return model
 
     def was_tried(self, version: str) -> bool:
@@ -210,16 +209,10 @@ class Registry:
 
     def version_of(self, alias: str) -> str | None:
         """The version that ``alias`` points at, or ``None``."""
-        from mlflow.exceptions import MlflowException
-
-        if not self.exists():
-            return None
         try:
-            return str(self._client().get_model_version_by_alias(self.name, alias).version)
-        except MlflowException as error:
-            if error.error_code in _NO_SUCH:
-                return None
-            raise RegistryUnavailable(_down(self.uri, error)) from error
+            return self.resolve(f"models:/{self.name}@{alias}").version
+        except ModelNotFound:
+            return None
 
     @contextmanager
     def _asked(self, *, works_itself: bool = False) -> Iterator[None]:
@@ -250,13 +243,11 @@ class Registry:
         return sorted((str(version.version) for version in found), key=int, reverse=True)
 
     def newest(self) -> str:
-        """Name of the champion, or where there is none yet of the newest version, as ``models:/…``.
+        """Name of the newest version, as ``models:/…``.
 
         Raises:
             ModelNotFound: if nothing was ever registered.
         """
-        if self.version_of(CHAMPION):
-            return f"models:/{self.name}@{CHAMPION}"
         versions = self.versions()
         if not versions:
             raise ModelNotFound(
@@ -282,16 +273,17 @@ class Registry:
             return str(error).removeprefix(f"{file.parent}: ").removesuffix("; fit it again")
         return ""
 
-    def load(self, uri: str, device: str = "auto") -> RegisteredModel:
-        """Load ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+    def load(self, uri: str | ModelVersion, device: str = "auto") -> RegisteredModel:
+        """Load ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, or where that was found to lead.
 
         Raises:
             ModelNotFound: if the registry has no such model, or its files are gone or damaged.
             RegistryUnavailable: if the registry, or what keeps its files, does not answer.
         """
-        name, version, run_id, _ = self.resolve(uri)
-        with self._fetched(uri, f"models:/{name}/{version}") as local:
-            detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, uri)
+        name, version, run_id, _ = self.resolve(uri) if isinstance(uri, str) else uri
+        shown = uri if isinstance(uri, str) else f"models:/{name}/{version}"
+        with self._fetched(shown, f"models:/{name}/{version}") as local:
+            detector = _read_model(local / "artifacts" / _MODEL_ARTIFACT, device, shown)
         return RegisteredModel(detector, name, version, run_id)
 
     @contextmanager
@@ -380,7 +372,11 @@ class Registry:
 
 
 def _down(uri: str, error: BaseException) -> str:
-    reason = " ".join(str(error).split())[:300]
+    root = error
+    while (before := root.__cause__ or root.__context__) is not None:
+        root = before
+    # What the system said is short; what was wrapped around it names the same address three times.
+    reason = (isinstance(root, OSError) and root.strerror) or " ".join(str(error).split())[:300]
     return f"the registry at {without_secrets(uri)} does not answer or refuses ({reason}); run it again when it does"
 
 
@@ -396,16 +392,21 @@ def _not_there(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
-def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
+def damage() -> tuple[type[Exception], ...]:
+    """What reading a model raises where its files are not as they were written, or cannot be read."""
     from safetensors import SafetensorError
 
+    return OSError, KeyError, TypeError, AttributeError, ValueError, SafetensorError
+
+
+def _read_model(directory: Path, device: str, uri: str) -> AnomalyDetector:
     try:
         return AnomalyDetector.load(directory, device)
     except ModelNotFound as error:
         raise ModelNotFound(
             f"{uri} is registered, but of no use here; `logad train` makes a new one: {error}"
         ) from error
-    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+    except damage() as error:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.errno not in _NO_FILE:
             raise RegistryUnavailable(f"the files of {uri} cannot be read now ({reason}); run it later") from error

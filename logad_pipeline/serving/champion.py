@@ -113,6 +113,19 @@ class Champion:
             log.warning("%s", error)
             return []
 
+    def load_named(self) -> None:
+        """Put the model that was named in the champion's place into service, if one was: a name that leads nowhere
+        is a slip that waiting does not mend. A registry that does not answer may do so later.
+
+        Raises:
+            ModelNotFound: if there is none of that name, or it cannot judge.
+        """
+        if self.fixed:
+            try:
+                self._follow_alias()
+            except RegistryUnavailable as error:
+                log.debug("to be tried again: %s", error)
+
     def watch(self) -> None:
         """Look at the alias now and then, in a thread of its own, until :meth:`close`."""
         threading.Thread(target=self._watch, name="champion", daemon=True).start()
@@ -147,7 +160,7 @@ class Champion:
                 self._exchange(detector, re.split(r"[/@]", self.fixed.rstrip("/"))[-1], detector.version)
             return
         registry = Registry(self.settings)
-        if not registry.exists():
+        if not self.fixed and not registry.exists():
             shown = without_secrets(registry.uri)
             raise RegistryUnavailable(f"there is no registry at {shown}; `logad init` makes one")
         found = registry.resolve(self.fixed or f"models:/{registry.name}@{CHAMPION}")
@@ -161,7 +174,7 @@ class Champion:
         if mark == self._broken and time.monotonic() < self._again_at:
             raise ModelNotFound(self.degraded)
         try:
-            model = registry.load(f"models:/{found.name}/{found.version}", self.settings.model.device)
+            model = registry.load(found, self.settings.model.device)
             score = probe(model.detector)
         except Exception:
             pause = self._pause if mark == self._broken else self.settings.serving.reload_seconds

@@ -12,6 +12,7 @@ import os
 import secrets
 import threading
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ SCOPES: Final = ("score", "feedback", "read")
 """score: every judgement; feedback: saying what was right; read: models, metrics, and the triage
 pages, which show what stands in the logs."""
 _PREFIX: Final = "logad"
+_MOST_DAYS: Final = 36_500
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,18 @@ class KeyFile:
         """Add a key and return it: the only time that it can be seen.
 
         Raises:
-            ValueError: for no scope or one that is not known, a name that is taken or none, a rate or a time of 0.
+            ValueError: for no scope or one that is not known, a name that is taken or none, a rate or a time that is
+                out of range, or a file that cannot be read or written.
         """
         unknown = sorted(set(scopes) - set(SCOPES))
         if unknown or not scopes:
             raise ValueError(f"scope {', '.join(unknown) or 'missing'}: give one or more of {', '.join(SCOPES)}")
         if not name or not name.isprintable():
             raise ValueError("a key needs a name that can be printed, to be known by in the list")
-        if (requests_per_minute is not None and requests_per_minute < 1) or (days is not None and days <= 0):
-            raise ValueError("a rate and a time to live must be above 0")
+        if requests_per_minute is not None and requests_per_minute < 1:
+            raise ValueError("a rate must be above 0")
+        if days is not None and not 0 < days <= _MOST_DAYS:
+            raise ValueError(f"a time to live must be above 0 and up to {_MOST_DAYS} days; leave it out for no end")
         keys = self.all()
         if any(key.name == name for key in keys):
             raise ValueError(f"a key '{name}' is there already; revoke it first, or give another name")
@@ -89,7 +94,7 @@ class KeyFile:
         """Take a key away; it is refused from the next request on.
 
         Raises:
-            ValueError: if there is no such key.
+            ValueError: if there is no such key, or the file cannot be read or written.
         """
         keys = self.all()
         found = [key for key in keys if name_or_id in (key.name, key.id)]
@@ -102,7 +107,7 @@ class KeyFile:
         """Every key, in the order in which they were made.
 
         Raises:
-            ValueError: if the file is no list of keys.
+            ValueError: if the file is no list of keys, or cannot be read.
         """
         return list(self._current().values())
 
@@ -122,22 +127,27 @@ class KeyFile:
             except FileNotFoundError:
                 self._keys, self._read_at = {}, None
                 return self._keys
+            except OSError as error:
+                raise _out_of_reach(error, self.file, "read") from error
             stamp = (status.st_mtime_ns, status.st_ino)
             if stamp != self._read_at:
                 self._keys, self._read_at = _read(self.file), stamp
             return self._keys
 
     def _write(self, keys: list[ApiKey]) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_name(f".{self.file.name}.{os.getpid()}.partial")
         rows = [asdict(key) for key in keys]
         try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump({"keys": rows}, stream, indent=1)
             partial.replace(self.file)
+        except OSError as error:
+            raise _out_of_reach(error, self.file, "written") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def key_file(lake: Path) -> KeyFile:
@@ -153,6 +163,12 @@ def _read(file: Path) -> dict[str, ApiKey]:
     try:
         rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["keys"]
         keys = [ApiKey(**(row | {"scopes": tuple(row["scopes"])})) for row in rows]
+    except OSError as error:
+        raise _out_of_reach(error, file, "read") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: is no list of keys ({error}); mend it or remove it, and make keys anew") from error
     return {key.id: key for key in keys}
+
+
+def _out_of_reach(error: OSError, file: Path, how: str) -> ValueError:
+    return ValueError(f"{file}: the keys cannot be {how} ({error.strerror}); mend that, or name another --lake")

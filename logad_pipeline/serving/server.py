@@ -13,13 +13,15 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from logad_pipeline.detectors.ensemble import ModelNotFound
+from logad_pipeline.serving.prompt_input import prompt_input
 from logad_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,19 +56,27 @@ def choose_server(asked: str) -> str:
     raise ValueError(f"{asked} is not installed; pip install {'waitress' if asked == 'auto' else asked}")
 
 
-def run(settings: Settings, model: str, server: str) -> None:
+def run(settings: Settings, model: str, server: str, listener: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM. At SIGTERM those under way are finished first, if that takes no more
     than half a minute, and streams are ended with a word.
 
+    Args:
+        settings: of the deployment.
+        model: a folder or registry name to serve in the champion's place.
+        server: as :func:`choose_server` takes it.
+        listener: what `listening.listen` gave.
+
     Raises:
         ValueError: as for :func:`choose_server`.
+        ModelNotFound: if there is no such model, or it cannot judge.
     """
     chosen = choose_server(server)
     _share_arenas()
     if chosen == "gunicorn":
-        _run_gunicorn(settings, model)
+        with tempfile.TemporaryFile() as told:
+            _run_gunicorn(settings, model, listener, told)
     else:
-        _run_waitress(settings, model)
+        _run_waitress(settings, model, listener)
 
 
 def _share_arenas() -> None:
@@ -78,74 +88,60 @@ def _share_arenas() -> None:
 
 
 def watching_app(settings: Settings, model: str) -> APIFlask:
-    """The application, with JSON logs, looking for its model."""
+    """The application, with JSON logs, looking for its model.
+
+    Raises:
+        ModelNotFound: if a model was named and is not there, or cannot judge.
+    """
     from logad_pipeline.serving.app import create_app
     from logad_pipeline.serving.request_log import set_up_json_logging
 
     set_up_json_logging()
     app = create_app(settings, model)
-    app.extensions["logad"].champion.watch()
+    champion = app.extensions["logad"].champion
+    champion.load_named()
+    champion.watch()
     return app
 
 
-def _run_gunicorn(settings: Settings, model: str) -> None:
+def _run_gunicorn(settings: Settings, model: str, listener: socket.socket, told: IO[bytes]) -> None:
+    """Serve. The worker, which loads the model, writes in ``told`` why there is none, for the process that waits."""
     from gunicorn.app.base import BaseApplication
 
-    limits = settings.serving
-    host = f"[{limits.host}]" if ":" in limits.host else limits.host
+    limits, address = settings.serving, f"fd://{listener.detach()}"
 
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             for name, value in {
-                "bind": f"{host}:{limits.port}", "workers": 1, "threads": limits.threads, "proc_name": "logad",
+                "bind": address, "workers": 1, "threads": limits.threads, "proc_name": "logad",
                 "worker_class": _worker_class(), "graceful_timeout": _GRACE_SECONDS, "timeout": 120,
                 "keepalive": 30, "loglevel": "warning", "control_socket_disable": True,
-                "worker_connections": max(1000, 2 * limits.threads),
+                "worker_connections": max(1000, 2 * limits.threads), "child_exit": give_up,
             }.items():  # fmt: skip
                 self.cfg.set(name, value)
 
         def load(self) -> APIFlask:
-            app = watching_app(settings, model)
-            app.wsgi_app = _prompt_input(app.wsgi_app)  # type: ignore[method-assign]
+            try:
+                app = watching_app(settings, model)
+            except ModelNotFound as error:
+                told.write(str(error).encode())
+                told.flush()
+                raise SystemExit from error
+            app.wsgi_app = prompt_input(app.wsgi_app)  # type: ignore[method-assign]
             return app
 
-    Server().run()
+    def give_up(arbiter: Any, worker: Any) -> None:
+        if told.seek(0, io.SEEK_END):
+            arbiter.stop()
+            told.seek(0)
+            raise SystemExit(told.read().decode())
 
-
-def _prompt_input(app: Callable[..., Any]) -> Callable[..., Any]:
-    """Hand on bytes of a body when they come: gunicorn's own input waits for a kilobyte, and who sends line by line
-    and waits for each answer would wait for ever."""
-
-    def with_prompt_input(environ: dict[str, Any], start_response: Any) -> Any:
-        environ["wsgi.input"] = io.BufferedReader(_PromptInput(environ["wsgi.input"].reader), 1 << 16)
-        return app(environ, start_response)
-
-    return with_prompt_input
-
-
-class _PromptInput(io.RawIOBase):
-    """The bytes that gunicorn's reader of a body has at hand, at least one."""
-
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Wait for a byte, and take what came with it."""
-        data = self._reader.read(1)
-        if data and len(buffer) > 1:
-            data += self._reader.read(min(len(buffer) - 1, self._at_hand()))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def _at_hand(self) -> int:
-        chunked = getattr(self._reader, "buf", None)
-        if chunked is not None:
-            return int(chunked.tell())
-        return min(len(self._reader.unreader.buf.getvalue()), int(self._reader.length))
+    try:
+        Server().run()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise ModelNotFound(end.code) from end
+        raise
 
 
 def _worker_class() -> type[Any]:
@@ -160,6 +156,12 @@ def _worker_class() -> type[Any]:
             if (app := getattr(self, "wsgi", None)) is not None:
                 app.extensions["logad"].stopping = True
             super().handle_exit(sig, frame)
+
+        def handle_quit(self, sig: int, frame: Any) -> None:
+            # Ctrl-C comes from the terminal and, a moment later, from the master: it would cut the end in two.
+            for again in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(again, lambda *_: None)
+            super().handle_quit(sig, frame)
 
         def set_accept_enabled(self, enabled: bool) -> None:
             super().set_accept_enabled(enabled)
@@ -270,7 +272,7 @@ def _refusal(
     return response.status, headers, response.get_data()
 
 
-def _run_waitress(settings: Settings, model: str) -> None:
+def _run_waitress(settings: Settings, model: str, listener: socket.socket) -> None:
     from waitress import wasyncore
     from waitress.channel import HTTPChannel
     from waitress.server import BaseWSGIServer, create_server
@@ -282,7 +284,7 @@ def _run_waitress(settings: Settings, model: str) -> None:
     threads.set_thread_count(limits.threads)
     sockets: dict[int, Any] = {}
     create_server(
-        app, map=sockets, _dispatcher=threads, host=limits.host, port=limits.port, threads=limits.threads,
+        app, map=sockets, _dispatcher=threads, sockets=[listener], threads=limits.threads,
         ident="logad", channel_timeout=int(_STALLED_SECONDS), max_request_body_size=limits.max_body_bytes + 1,
     )  # fmt: skip
 

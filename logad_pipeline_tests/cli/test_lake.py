@@ -241,17 +241,20 @@ def test_detect_takes_the_newest_model_and_says_which(
     for source in (str(file), "-"):
         done = CliRunner().invoke(app, ["detect", source, "--json"], input=file.read_bytes())
         assert done.exit_code == 0, done.output
-        assert "judging with models:/logad@champion (version 1)" in done.stderr
+        assert "judging with models:/logad/1" in done.stderr
         assert json.loads(done.stdout)["lines"] == [1, 2]
 
 
-def test_detect_with_a_registry_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGAD_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     file = tmp_path / "a.log"
     file.write_text("a line\n")
-    for options in ([], ["--model", "models:/logad@champion"]):
-        assert_refused(logad("detect", file, *options), 3, "127.0.0.1:9", "--model DIR")
+    for command in ("detect", "explain"):
+        for options in ([], ["--model", "models:/logad@champion"]):
+            assert_refused(logad(command, file, *options), 3, "127.0.0.1:9", "Connection refused", "--model DIR")
+    for command in (["promote", "1"], ["rollback"]):
+        assert_refused(logad(*command), 3, "127.0.0.1:9", "Connection refused", "run it again")
 
 
 def test_the_short_door_judges_all_of_its_input_or_none(
@@ -274,13 +277,6 @@ def test_a_file_name_is_shown_and_never_obeyed(empty: Path, tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     assert "owned" in done.stdout
     assert not {"\x1b", "\x07"} & set(done.output)
-
-
-@pytest.mark.parametrize("port", ["0", "65536"])
-def test_a_port_that_nobody_could_be_told_of_is_refused(port: str, empty: Path) -> None:
-    done = logad("serve", "--port", port, "--lake", empty)
-    assert done.exit_code == 2
-    assert "--port" in done.stderr
 
 
 def test_the_short_door_without_a_model(

@@ -13,7 +13,7 @@ from logad_pipeline.detectors.ensemble import _FORMAT, ModelNotFound
 from logad_pipeline.registry.fetch import load_model, newest_model
 from logad_pipeline.registry.registry import CHALLENGER, CHAMPION, Registry
 from logad_pipeline.settings import load_settings
-from logad_pipeline_tests.orchestration.conftest import Deployed
+from logad_pipeline_tests.orchestration.conftest import Deployed, logad
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -155,10 +155,40 @@ def test_the_newest_is_the_champion_else_the_last_version(spare: Deployed, monke
     for _ in range(10):
         add_version(spare, folder)
     assert spare.registry.versions() == [str(number) for number in range(11, 0, -1)]
-    assert newest_model() == "models:/logad@champion"
-    spare.registry._client().delete_registered_model_alias("logad", CHAMPION)
-    assert newest_model() == "models:/logad/11"
-    assert load_model(newest_model(), "cpu").version == spare.registry.load("models:/logad/1", "cpu").detector.version
+    sound = spare.registry.load("models:/logad/1", "cpu").detector.version
+    for version in ("1", "11"):
+        found = newest_model("cpu")
+        assert (found.version, found.detector.version) == (version, sound)
+        assert load_model("", "cpu").version == sound
+        spare.registry._client().delete_registered_model_alias("logad", CHAMPION)
+
+
+def test_who_judges_with_the_newest_asks_once_which_that_is(
+    judged: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("LOGAD_LAKE", str(judged.root))
+    asked = []
+
+    def counted(name: str) -> Callable[..., object]:
+        ask = getattr(MlflowClient, name)
+
+        def count(*arguments: object) -> object:
+            asked.append(name)
+            return ask(*arguments)
+
+        return count
+
+    for name in dir(MlflowClient):
+        if name.startswith(("get_", "search_")):
+            monkeypatch.setattr(MlflowClient, name, counted(name))
+    log = tmp_path / "a.log"
+    log.write_text("a line\n" * 3, encoding="utf-8")
+    done = logad("detect", log, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert asked[:2] == ["get_model_version_by_alias", "get_model_version_download_uri"], "which it is, and its files"
+    assert not {"get_model_version", "search_model_versions", *asked[:2]} & set(asked[2:])
 
 
 @pytest.mark.parametrize("name", ["models:/logad@nobody", "models:/other/1", "models:/logad", "models:/logad/one"])

@@ -35,11 +35,12 @@ _HEADERS: Final = {
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
     """Fill in a template; all text is escaped, and a name that it lacks is an error."""
-    signed_in = g.get("key")
+    key = g.get("key")
     text = _environment().get_template(template).render(
         threshold=THRESHOLD, token=form_token(), told=get_flashed_messages(), style=style_address(),
         dagster=dagster_pages(), mlflow=mlflow_pages(), here=here(),
-        signed_in=signed_in.name if signed_in and "key" in session else "", **{"query": "", **values},
+        signed_in=key.name if key and "key" in session else "", may_answer=not key or "feedback" in key.scopes,
+        **{"query": "", **values},
     )  # fmt: skip
     return Response(text, status, headers=_HEADERS, content_type="text/html; charset=utf-8")
 

@@ -194,7 +194,7 @@ def test_axe_finds_no_serious_fault_and_nothing_runs_out_of_the_page(
 
 def test_signing_in_with_a_key(browser: Chrome, make_app: MakeApp, lake: Lake) -> None:
     app = make_app(require_keys=True)
-    key = own(app).keys.create("ann", ["read", "feedback"])
+    key, only_read = (own(app).keys.create(*of) for of in (("ann", ["read", "feedback"]), ("bob", ["read"])))
     for address in serve(app):
         browser.get(f"{address}/triage/windows")
         assert "Sign in" in text(browser)
@@ -205,6 +205,14 @@ def test_signing_in_with_a_key(browser: Chrome, make_app: MakeApp, lake: Lake) -
         click(browser, ".rows a")
         click(browser, "button[value=anomalous]")
         assert "by ann" in text(browser)
+        window = browser.current_url
         click(browser, ".leave button")
         assert "Sign in" in text(browser)
+        browser.find_element("id", "key").send_keys(only_read)
+        click(browser, ".act button")
+        browser.get(window)
+        assert "Your key shows these pages and changes nothing" in text(browser)
+        assert "by ann" in text(browser)
+        assert browser.find_elements("css selector", "main button, main input") == []
+        assert serious_faults(browser) == []
     assert [said.author for said in read_feedback(lake).values()] == ["ann"]
