@@ -270,6 +270,8 @@ def read_model_json(directory: Path) -> dict[str, Any]:
         model: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ModelNotFound(f"{file} is damaged ({error}); fit the model again") from error
+    if not isinstance(model, dict):
+        raise ModelNotFound(f"{file} describes no model; fit the model again")
     if model.get("format") != _FORMAT:
         raise ModelNotFound(
             f"{directory}: model format {model.get('format')}, this release reads {_FORMAT}; fit it again"

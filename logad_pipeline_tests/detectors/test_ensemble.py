@@ -116,6 +116,7 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("{", "damaged"),
+        ('["format"]', "describes no model"),
         ('{"format": 99}', "model format 99, this release reads 6"),
         ('{"format": 6, "mask_version": "0"}', f"masks version 0, this release masks by version {MASK_VERSION}; fit"),
         (
