@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -25,6 +25,9 @@ BEYOND: Final = 2.0
 """Decades beyond the rarest that was held out, within which a tail of known width is taken at its word."""
 _FUSED_SHAPE: Final = 0.4
 """Of the Pareto tail of a handful of fused p-values."""
+_ENOUGH: Final = 300
+"""Held-out windows from which on a calibration is believed over the fused p-value itself: of these, three are to be
+expected beyond a rate of one in a hundred."""
 _COUNTED: Final = 5
 """Windows that must have reached a score for their share to be believed more than the tail."""
 _CLEARLY: Final = 0.25
@@ -45,6 +48,11 @@ class TailCalibration:
     there on rarity grows with the logarithm alone, lest one detector's extrapolation outweigh all others. Where
     nearly all of the tail is one value, nothing is known of its width, and that begins where ``n`` windows end.
 
+    A score may be a rarity already: ``-log10`` of a mean of p-values, which is nearly a p-value, however they depend
+    on one another (Vovk and Wang, 2020). Held-out windows that agree make it look far rarer than it says, and a few
+    hours of them agree more than later days do. So of what a calibration finds beyond such a score a share is
+    believed: ``n`` of 300.
+
     When it does not work: with fewer than some hundred held-out windows the tail is a guess (a handful of
     fused p-values has one by :meth:`fit`'s ``decades``), and once
     normal behaviour drifts the p-values are those of the old behaviour.
@@ -56,6 +64,8 @@ class TailCalibration:
         tail_shape: its shape, ``0 <= shape <= 0.5``.
         windows: how many windows were held out.
         trusted: decades beyond the rarest of these within which the tail is taken at its word, ``>= 0``.
+        believed: for scores that are rarities, the share of the rarity beyond the score's own that counts, in
+            [0, 1]; ``None`` for scores of another scale.
     """
 
     knots: tuple[float, ...]
@@ -64,6 +74,7 @@ class TailCalibration:
     tail_shape: float
     windows: int
     trusted: float = BEYOND
+    believed: float | None = None
 
     @classmethod
     def fit(
@@ -74,8 +85,9 @@ class TailCalibration:
         Args:
             scores: theirs.
             counts: how often each was seen.
-            decades: whether the scores are ``-log10`` of p-values fused. Of few of these the tail is then known
-                without being measured: such a score loses a decade for a decade.
+            decades: whether the scores are ``-log10`` of p-values fused, of which :attr:`believed` says how far
+                they may be passed. Of a handful of these the tail is known without being measured: such a score
+                loses a decade for a decade.
             trusted: see the attribute.
 
         Raises:
@@ -85,6 +97,11 @@ class TailCalibration:
             raise ValueError("no held-out windows to calibrate on; give more logs")
         if not np.isfinite(scores).all():
             raise ValueError("a held-out score is not finite; the model has diverged, train it again")
+        made = cls._of(scores, counts, decades, trusted)
+        return replace(made, believed=min(made.windows / _ENOUGH, 1.0)) if decades else made
+
+    @classmethod
+    def _of(cls, scores: FloatArray, counts: npt.NDArray[np.int64], decades: bool, trusted: float) -> Self:
         values, inverse = np.unique(_without_noise(scores), return_inverse=True)
         weight = np.bincount(inverse, weights=counts.astype(np.float64)).astype(np.float64)
         total = float(weight.sum())
@@ -137,7 +154,10 @@ class TailCalibration:
         tail = log_p[-1] - _drop(beyond, self.tail_scale, self.tail_shape) / math.log(10)
         shown = -math.log10(self.windows + 1) - self.trusted
         tail = np.where(tail < shown, shown - np.log10(1 + np.maximum(shown - tail, 0.0)), tail)
-        return np.asarray(np.where(scores > knots[-1], tail, inside))
+        found = np.where(scores > knots[-1], tail, inside)
+        if self.believed is None:
+            return np.asarray(found)
+        return np.asarray(np.where(found < -scores, self.believed * found - (1 - self.believed) * scores, found))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -148,6 +168,7 @@ class TailCalibration:
             "tail_shape": self.tail_shape,
             "windows": self.windows,
             "trusted": self.trusted,
+            "believed": self.believed,
         }
 
     @classmethod
@@ -155,7 +176,7 @@ class TailCalibration:
         """Read what :meth:`to_dict` gave."""
         return cls(
             tuple(values["knots"]), tuple(values["log10_p"]), values["tail_scale"], values["tail_shape"],
-            values["windows"], values["trusted"],
+            values["windows"], values["trusted"], values["believed"],
         )  # fmt: skip
 
 

@@ -252,8 +252,8 @@ def fused_calibrations(fusion: Fusion, reference: Reference, record_names: Seque
     held, learned = reference.columns(reference.held_out()), reference.columns(reference.learned())
     texts = fusion.without(*record_names)
     return {
-        FUSION: Calibration.fit(fusion(held), fusion(learned)),
-        TEXT_FUSION: Calibration.fit(texts(held), texts(learned)),
+        FUSION: Calibration.fit(fusion(held), fusion(learned), decades=True),
+        TEXT_FUSION: Calibration.fit(texts(held), texts(learned), decades=True),
     }
 
 

@@ -261,14 +261,14 @@ def test_a_handful_of_fused_p_values_knows_its_tail(units: int) -> None:
     assert much < -2 < little
 
 
-def test_what_lies_beyond_a_handful_is_worth_the_same_beyond_another() -> None:
+def test_what_lies_beyond_a_handful_is_worth_about_as_much_beyond_another() -> None:
     worth = []
     for units in (4, 8, 18):
         calibration, rarest = handful(units)
         at, beyond = calibration.log10_p_value(rarest + np.array([0.0, 1.0]))
         worth.append(at - beyond)
-    assert worth == pytest.approx([worth[0]] * 3)
-    assert 0.5 < worth[0] < 1
+    assert worth == pytest.approx([worth[0]] * 3, abs=0.2)
+    assert 0.5 < min(worth) and max(worth) < 1
 
 
 def test_a_tail_is_taken_at_its_word_as_far_as_is_said() -> None:
@@ -281,5 +281,26 @@ def test_a_tail_is_taken_at_its_word_as_far_as_is_said() -> None:
 
 
 def test_of_many_fused_p_values_the_tail_is_measured() -> None:
-    rarities, ones = -np.log10(np.random.default_rng(1).uniform(size=200)), np.ones(200, dtype=np.int64)
-    assert TailCalibration.fit(rarities, ones, decades=True) == TailCalibration.fit(rarities, ones)
+    rarities, ones = -np.log10(np.random.default_rng(1).uniform(size=400)), np.ones(400, dtype=np.int64)
+    scores = np.linspace(0.0, 9.0, 50)
+    fused, plain = (TailCalibration.fit(rarities, ones, decades=decades) for decades in (True, False))
+    assert (fused.log10_p_value(scores) == plain.log10_p_value(scores)).all()
+
+
+@pytest.mark.parametrize("windows", [30, 150, 299])
+def test_windows_that_agree_make_a_fused_p_value_rarer_the_more_of_them_there_are(windows: int) -> None:
+    agreeing, ones = np.random.default_rng(2).uniform(0.0, 0.5, size=windows), np.ones(windows, dtype=np.int64)
+    scores = np.linspace(0.6, 4.0, 30)
+    fused, plain = (TailCalibration.fit(agreeing, ones, decades=decades) for decades in (True, False))
+    found, says = fused.log10_p_value(scores), plain.log10_p_value(scores)
+    assert (says < -scores).all()  # never was a mean of p-values as high as half a decade
+    assert found == pytest.approx(-scores + windows / 300 * (says + scores))
+    assert (np.diff(found) < 0).all()
+    assert TailCalibration.from_dict(fused.to_dict()) == fused
+
+
+def test_a_fused_p_value_that_is_common_is_as_common_as_it_was_counted() -> None:
+    common, ones = np.random.default_rng(3).uniform(1.0, 3.0, size=60), np.ones(60, dtype=np.int64)
+    fused, plain = (TailCalibration.fit(common, ones, decades=decades) for decades in (True, False))
+    scores = np.linspace(1.0, 2.5, 20)
+    assert (fused.log10_p_value(scores) == plain.log10_p_value(scores)).all()
