@@ -55,6 +55,7 @@ class BertNetwork:
             tensors.setdefault(tensor.data_ptr(), (name, tensor))
         config = json.loads(model.config.to_json_string(use_diff=False))
         config["architectures"] = [type(model).__name__]
+        config.pop("_name_or_path", None)  # a folder of this machine is nobody's business, and no part of a model
         return cls(config, dict(tensors.values()))
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,7 @@ def test_its_weights_are_those_in_training() -> None:
     MlmTrainer(encoder, TrainingSpec(max_steps=3, evaluate_every=1, learning_rate=5e-3)).train(windows, windows)
     assert (encoder.encode(windows).line_surprise != before).any()
     fresh = BertNetwork.of(encoder.model)
+    assert encoder.source.name not in json.dumps(fresh.config), "where a checkpoint lay is not told with the model"
     for name, tensor in encoder.network.tensors.items():
         assert torch.equal(tensor, fresh.tensors[name])
 
