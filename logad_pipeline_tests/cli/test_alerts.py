@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
-from logad_pipeline.lake.alerts import fold_alerts, read_alerts
+from logad_pipeline.lake.alerts import read_alerts
 from logad_pipeline.lake.answering import answer_window, keep_quiet
 from logad_pipeline.lake.suppressions import Suppression
-from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
+from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad, raise_alarms
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -21,16 +19,7 @@ pytestmark = pytest.mark.usefixtures("clean")
 @pytest.fixture
 def alarmed(spare: Deployed) -> Deployed:
     """A copy in which every window with a score in the upper half of its day raises an alarm."""
-    for day in DAYS:
-        batches = list(spare.lake.scan("scores", [day]))
-        middle = float(np.median(np.concatenate([batch.column("score").to_numpy() for batch in batches])))
-        changed = []
-        for batch in batches:
-            loud = pa.array(batch.column("score").to_numpy() >= middle)
-            place = batch.schema.get_field_index("is_anomaly")
-            changed.append(batch.set_column(place, batch.schema.field(place), loud))
-        spare.lake.replace_day("scores", day, changed)
-        fold_alerts(spare.lake, day)
+    raise_alarms(spare, 0.5)
     return spare
 
 

@@ -11,7 +11,7 @@ import yaml
 from logad_pipeline.lake.feedback import read_feedback
 from logad_pipeline.lake.suppressions import suppressions_file
 from logad_pipeline.lake.tables import Lake
-from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad
+from logad_pipeline_tests.orchestration.conftest import DAYS, Deployed, logad, raise_alarms
 
 from .test_lake import assert_refused
 
@@ -25,9 +25,10 @@ def all_alerts(deployed: Deployed) -> list[dict[str, object]]:
 
 
 def test_alerts_are_listed_until_they_are_contested(spare: Deployed) -> None:
+    raise_alarms(spare, 0.1)
     alarms = sum(row["is_anomaly"] for row in spare.rows("scores"))
     told = all_alerts(spare)
-    assert sum(int(str(alert["windows"])) for alert in told) == alarms
+    assert sum(int(str(alert["windows"])) for alert in told) == alarms > 0
     for alert in told:
         for window in alert["window_ids"]:  # type: ignore[attr-defined]
             done = logad("feedback", window, "normal", "--note", "the backup", "--author", "ann", "--lake", spare.root)

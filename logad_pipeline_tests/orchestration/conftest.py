@@ -18,11 +18,14 @@ from typing import Any
 from unittest import mock
 
 import dagster as dg
+import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from logad_pipeline.cli.main import app
+from logad_pipeline.lake.alerts import fold_alerts
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline.registry.registry import Registry
 from logad_pipeline.settings import Settings, load_settings
@@ -132,6 +135,25 @@ def judged_lake(base: Path) -> Deployed:
         _succeed(logad("ingest", *sorted((made.root / "simulated").glob("*.log")), worker, "--lake", made.root))
         _succeed(logad("run", "--lake", made.root))
     return made
+
+
+def raise_alarms(deployed: Deployed, share: float) -> None:
+    """Let the windows with the highest scores of each day, ``share`` of them, raise an alarm each."""
+    for day in DAYS:
+        batches = list(deployed.lake.scan("scores", [day]))
+        least = float(np.quantile(np.concatenate([batch.column("score").to_numpy() for batch in batches]), 1 - share))
+        changed = []
+        for batch in batches:
+            scores = batch.column("score").to_numpy()
+            for name, values in (
+                ("is_anomaly", scores >= least),
+                ("score", np.where(scores >= least, np.maximum(scores, 0.5 + scores / 2), scores)),
+            ):
+                place = batch.schema.get_field_index(name)
+                batch = batch.set_column(place, batch.schema.field(place), pa.array(values))
+            changed.append(batch)
+        deployed.lake.replace_day("scores", day, changed)
+        fold_alerts(deployed.lake, day)
 
 
 def _succeed(result: Result) -> None:
