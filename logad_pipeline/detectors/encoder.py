@@ -20,7 +20,7 @@ import numpy.typing as npt
 from logad_pipeline.detectors import checkpoints, vocabulary
 from logad_pipeline.detectors.base import LEAST_ROWS, EncodedWindows, Float32Array
 from logad_pipeline.detectors.bert import BertNetwork
-from logad_pipeline.detectors.masking import BoolArray, Segment, pad, scoring_masks
+from logad_pipeline.detectors.masking import BoolArray, Segment, attended, pad, scoring_masks
 from logad_pipeline.windows import WindowSet
 
 if TYPE_CHECKING:
@@ -295,9 +295,9 @@ class BertEncoder:
         rows = [np.where(mask, self.special.mask, segments[number].ids) for number, mask in batch]
         inputs = torch.from_numpy(pad(rows, self.special.pad, length)).to(self.device)
         # Never left out, though nothing be padded: the kernel for it adds up in another order.
-        attended = torch.from_numpy(np.arange(length) < np.array([[len(row)] for row in rows])).to(self.device)
+        there = torch.from_numpy(attended(rows, length)).to(self.device)
         with torch.inference_mode():
-            hidden = self.network.states(inputs, attended)
+            hidden = self.network.states(inputs, there)
             self._take_embeddings(batch, segments, hidden, sums)
             if surprise:
                 self._take_surprise(batch, segments, hidden, sums)

@@ -77,6 +77,12 @@ def pad(rows: Sequence[IdArray], value: int, width: int | None = None) -> IdArra
     return out
 
 
+def attended(rows: Sequence[IdArray], width: int | None = None) -> BoolArray:
+    """Where :func:`pad` puts tokens of the rows, and not what it fills up with; bool of the same shape."""
+    lengths = np.array([len(row) for row in rows])
+    return np.asarray(np.arange(width or lengths.max()) < lengths[:, None])
+
+
 class MaskCollator:
     """Makes training batches for masked language modelling (Devlin et al., 2019).
 
@@ -106,8 +112,7 @@ class MaskCollator:
             else:
                 self._corrupt(row, hidden, rng)
             ids.append(row)
-        attention = pad([np.ones(len(row), dtype=np.int64) for row in ids], 0)
-        return MaskedBatch(pad(ids, self._special.pad), attention, pad(targets, -100))
+        return MaskedBatch(pad(ids, self._special.pad), attended(ids).astype(np.int64), pad(targets, -100))
 
     def _lines(self, segment: Segment, rng: np.random.Generator) -> BoolArray:
         chosen = rng.random(segment.line_count) < self._line_rate

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from logad_pipeline.detectors.encoder import BertEncoder
-from logad_pipeline.detectors.masking import BoolArray, IdArray, Segment, pad, scoring_masks
+from logad_pipeline.detectors.masking import BoolArray, IdArray, Segment, attended, pad, scoring_masks
 from logad_pipeline.explanation.evidence import Expected, WordEvidence
 from logad_pipeline.windows import WindowSet
 
@@ -119,12 +119,11 @@ class Expectations:
 
         encoder, device = self._encoder, self._encoder.device
         rows = [np.where(mask, encoder.special.mask, segment.ids) for segment, mask in batch]
-        lengths = np.array([len(row) for row in rows])
-        there = np.arange(lengths.max()) < lengths[:, None]
-        attended = None if there.all() else torch.from_numpy(there).to(device)
+        there = attended(rows)
+        padded = None if there.all() else torch.from_numpy(there).to(device)
         ids = torch.from_numpy(pad(rows, encoder.special.pad)).to(device)
         row = torch.from_numpy(np.repeat(np.arange(len(batch)), [len(at) for at in where]))
-        states = encoder.network.states_at(ids, attended, row, torch.from_numpy(np.concatenate(where)))
+        states = encoder.network.states_at(ids, padded, row, torch.from_numpy(np.concatenate(where)))
         return encoder.network.logits(states)
 
     def _words(

@@ -14,16 +14,9 @@ from logad_pipeline.cli.main import app
 from logad_pipeline_tests.evaluation.small_sets import write_cycle_log
 from logad_pipeline_tests.explanation.stub_endpoint import GOOD, completion, stub_endpoint
 from logad_pipeline_tests.payloads import OBEYED, PAYLOADS
-from logad_pipeline_tests.tiny_model import FOREIGN, checkpoint, cycle_lines, tiny_model
+from logad_pipeline_tests.tiny_model import FOREIGN, checkpoint, cycle_lines
 
 pytestmark = pytest.mark.usefixtures("shipped_settings")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny") / "model"
-    tiny_model().save(folder)
-    return folder
 
 
 def logad(*arguments: object) -> Result:

@@ -57,14 +57,6 @@ def fitted(logs: Simulation, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the tiny model, which knows a strict order of lines."""
-    folder = tmp_path_factory.mktemp("tiny") / "model"
-    tiny_model().save(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def of_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A model fitted on a log an hour, without the detectors that take long, and what the command said."""
     folder = tmp_path_factory.mktemp("hours")

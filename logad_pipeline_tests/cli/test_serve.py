@@ -16,18 +16,10 @@ import pytest
 from logad_pipeline.lake.tables import Lake
 from logad_pipeline_tests.orchestration.conftest import logad
 from logad_pipeline_tests.serving.test_server import free_port, wait_for
-from logad_pipeline_tests.tiny_model import tiny_model
 
 from .test_lake import assert_refused
 
 pytestmark = pytest.mark.usefixtures("clean")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served") / "model"
-    tiny_model().save(folder)
-    return folder
 
 
 @pytest.fixture
